@@ -1,0 +1,7 @@
+//! What the hub talks about: identifiers, classes, entries, patients and record items. No I/O.
+
+pub mod entry;
+pub mod ids;
+pub mod nhs_number;
+pub mod record;
+pub mod time;

@@ -1,0 +1,1 @@
+//! What the world decides, handed in: clock, entropy, disk, network.

@@ -132,7 +132,7 @@ pub struct UnknownClass;
 /// acknowledged (a crash, a power cut, a damaged or replaced store), so that no sequence number is
 /// ever used for two entries. Greater than every earlier epoch of the same journal; fits in 53 bits,
 /// so that JSON readers keep it exactly.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 

@@ -1,1 +1,6 @@
-//! What the world decides, handed in: clock, entropy, disk, network.
+//! What the world decides, handed in: clock, entropy, disk and network, with their simulated twins.
+
+pub mod clock;
+pub mod disk;
+pub mod entropy;
+pub mod sim_disk;

@@ -1,0 +1,166 @@
+//! What an operator must know: each alarm has a stable code, a cause in words and a next step.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+use crate::domain::time::Timestamp;
+
+/// The alarms a hub can raise. `docs/operations.md` has a section for each.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum AlarmCode {
+    /// The journal takes nothing: senders are refused.
+    #[serde(rename = "PG-101")]
+    JournalRefusing,
+    /// Less than a tenth of the journal's capacity is left.
+    #[serde(rename = "PG-102")]
+    JournalNearlyFull,
+    /// Synchronised bytes were found damaged.
+    #[serde(rename = "PG-103")]
+    JournalDamaged,
+    /// The centre knows entries that this hub's journal does not: it was rolled back or lost its tail.
+    #[serde(rename = "PG-104")]
+    JournalRolledBack,
+    /// No connection to the centre.
+    #[serde(rename = "PG-201")]
+    CentreUnreachable,
+    /// Connected, but the centre has confirmed nothing for too long.
+    #[serde(rename = "PG-202")]
+    ReceiptsOverdue,
+    /// Entries that the broker or the centre refused wait for a decision.
+    #[serde(rename = "PG-203")]
+    EntriesParked,
+    /// Another box uses this hub's certificate.
+    #[serde(rename = "PG-204")]
+    IdentityTakenOver,
+    /// A certificate cannot be used, or ends soon.
+    #[serde(rename = "PG-205")]
+    Certificate,
+    /// A system's port cannot be opened.
+    #[serde(rename = "PG-301")]
+    ListenerDown,
+    /// Messages that could not be taken in are kept aside.
+    #[serde(rename = "PG-302")]
+    MessagesQuarantined,
+    /// The record view is being rebuilt: records may be incomplete until it is done.
+    #[serde(rename = "PG-401")]
+    ViewRebuilding,
+    /// The record view cannot be written.
+    #[serde(rename = "PG-402")]
+    ViewFailing,
+    /// The clock is not synchronised.
+    #[serde(rename = "PG-501")]
+    ClockUnsynchronised,
+}
+
+impl AlarmCode {
+    /// The code as the manual lists it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::JournalRefusing => "PG-101",
+            Self::JournalNearlyFull => "PG-102",
+            Self::JournalDamaged => "PG-103",
+            Self::JournalRolledBack => "PG-104",
+            Self::CentreUnreachable => "PG-201",
+            Self::ReceiptsOverdue => "PG-202",
+            Self::EntriesParked => "PG-203",
+            Self::IdentityTakenOver => "PG-204",
+            Self::Certificate => "PG-205",
+            Self::ListenerDown => "PG-301",
+            Self::MessagesQuarantined => "PG-302",
+            Self::ViewRebuilding => "PG-401",
+            Self::ViewFailing => "PG-402",
+            Self::ClockUnsynchronised => "PG-501",
+        }
+    }
+
+    /// What to do first, as one command or one deed.
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::JournalRefusing | Self::JournalNearlyFull => {
+                "polygate queue; then free disk space or restore the link to the centre"
+            }
+            Self::JournalDamaged => "polygate doctor; replace the disk if it goes on",
+            Self::JournalRolledBack => "polygate queue; ask the centre for `polycentre entries` of this hub",
+            Self::CentreUnreachable => "polygate doctor",
+            Self::ReceiptsOverdue => "check that polycentre runs and can write to its store",
+            Self::EntriesParked => "polygate parked list",
+            Self::IdentityTakenOver => "stop the other box, or issue this one a certificate of its own",
+            Self::Certificate => "replace the files named; no restart is needed",
+            Self::ListenerDown => "polygate doctor; another program may hold the port",
+            Self::MessagesQuarantined => "polygate message find --quarantined",
+            Self::ViewRebuilding => "wait; polygate status shows how far it is",
+            Self::ViewFailing => "check free disk space",
+            Self::ClockUnsynchronised => "check the time server",
+        }
+    }
+
+    /// Whether senders or staff are affected now, rather than soon.
+    pub const fn is_serious(self) -> bool {
+        !matches!(
+            self,
+            Self::CentreUnreachable
+                | Self::ClockUnsynchronised
+                | Self::EntriesParked
+                | Self::JournalNearlyFull
+                | Self::MessagesQuarantined
+                | Self::ViewRebuilding
+        )
+    }
+}
+
+/// One alarm that stands.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Alarm {
+    /// Which.
+    pub code: AlarmCode,
+    /// What it is about, where more than one thing can raise it: a system's name, a file. Else empty.
+    pub about: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong, without patient data.
+    pub text: String,
+    /// What to do.
+    pub next_step: &'static str,
+}
+
+/// The alarms that stand. Each is logged when it is raised and when it is cleared, not in between.
+#[derive(Debug, Default)]
+pub struct Alarms(Mutex<BTreeMap<(AlarmCode, String), Alarm>>);
+
+impl Alarms {
+    /// Raises an alarm, or changes its text; the moment it was first raised stays.
+    pub fn raise(&self, code: AlarmCode, about: &str, text: impl Into<String>, now: Timestamp) {
+        let text = text.into();
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (code, about.to_owned());
+        if let Some(alarm) = standing.get_mut(&key) {
+            alarm.text = text;
+            return;
+        }
+        tracing::warn!(code = code.code(), about, %text, "alarm raised");
+        let alarm = Alarm { code, about: about.to_owned(), since: now, text, next_step: code.next_step() };
+        standing.insert(key, alarm);
+    }
+
+    /// Clears an alarm, if it stands.
+    pub fn clear(&self, code: AlarmCode, about: &str) {
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing.remove(&(code, about.to_owned())).is_some() {
+            tracing::info!(code = code.code(), about, "alarm cleared");
+        }
+    }
+
+    /// Raises or clears, as `stands` says.
+    pub fn set(&self, stands: bool, code: AlarmCode, about: &str, text: impl Into<String>, now: Timestamp) {
+        if stands { self.raise(code, about, text, now) } else { self.clear(code, about) }
+    }
+
+    /// Every alarm that stands, by code.
+    pub fn standing(&self) -> Vec<Alarm> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
-    nhs_number::NhsNumber,
+    nhs_number::{InvalidNhsNumber, NhsNumber},
     time::{ClockQuality, Timestamp},
 };
 
@@ -50,6 +50,50 @@ impl std::fmt::Debug for Entry {
             .field("raw_bytes", &self.raw.as_ref().map_or(0, Bytes::len))
             .finish_non_exhaustive()
     }
+}
+
+/// What an entry's body says: enough to route and count it without its content.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What `raw` is: `hl7v2`.
+    pub format: String,
+    /// Who the sender says it is: MSH-3 and MSH-4, joined by `|`.
+    pub sender: String,
+    /// When it happened, by the sender's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred: Option<Timestamp>,
+    /// Why it is not linked to a patient, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlinked: Option<InvalidNhsNumber>,
+    /// What was odd about it, as stable codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+/// A hub's condition as the centre sees it (topic `polygate/1/{hub}/status`, retained, and the last will).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// [`WIRE_VERSION`].
+    pub v: u8,
+    /// Whose.
+    pub hub: HubId,
+    /// False in the last will, and when the hub says goodbye.
+    pub online: bool,
+    /// When it was written; absent in the last will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The program's version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// `ok`, `degraded` or `refusing`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub condition: String,
+    /// Codes of the alarms that stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+    /// Entries not confirmed, by class, most urgent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<u64>,
 }
 
 /// One entry as it travels: [`Entry`] with its number and a name that is the same at every attempt.

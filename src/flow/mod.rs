@@ -2,4 +2,10 @@
 //! to nothing else.
 
 pub mod alarm;
+pub mod aside;
+pub mod hub;
+pub mod link;
+pub mod obey;
+pub mod receive;
+pub mod send;
 pub mod status;

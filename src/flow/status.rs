@@ -69,6 +69,17 @@ pub enum Condition {
     Refusing,
 }
 
+impl Condition {
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Refusing => "refusing",
+        }
+    }
+}
+
 /// A link's state in one word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,3 +1,7 @@
 //! Synchronisation with the centre: the only room that knows MQTT.
 
+pub mod backoff;
+pub mod batch;
+pub mod courier;
+pub mod outbox;
 pub mod uplink;

@@ -4,3 +4,4 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod sim_disk;
+pub mod url;

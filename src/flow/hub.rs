@@ -1,0 +1,258 @@
+//! The hub: what every edge holds a handle to.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    domain::{
+        entry::Entry,
+        ids::{Class, HubId},
+        record::Event,
+        time::Timestamp,
+    },
+    journal::{self, Closed, Journal, Lane, LaneReader},
+    sys::{clock::Clock, disk::Disk},
+};
+
+use super::{
+    alarm::{AlarmCode, Alarms},
+    aside::Aside,
+    link::Link,
+    status::{CentreStatus, Condition, HubStatus, LinkState, QueueStatus, RecentMessage, ViewStatus},
+};
+
+/// Messages that could not be taken in: enough to see a pattern, not enough to fill the disk.
+const QUARANTINE_ITEMS_MAX: u64 = 10_000;
+const QUARANTINE_BYTES_MAX: u64 = 256 << 20;
+/// Parked entries are the hub's own responsibility, so they get as much as a class may have.
+const PARKED_ITEMS_MAX: u64 = 100_000;
+const PARKED_BYTES_MAX: u64 = 1 << 30;
+
+/// Reads a journalled entry's raw bytes as what they say; none if they say nothing about a patient.
+pub type Translate = fn(&Entry) -> Option<Event>;
+
+/// Who a hub is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its id: the certificate's common name.
+    pub id: HubId,
+    /// Its ODS code.
+    pub ods: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a hub needs from the world.
+#[derive(Debug)]
+pub struct Parts {
+    /// Who it is.
+    pub identity: Identity,
+    /// Its journal, opened.
+    pub journal: Journal,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Its disk.
+    pub disk: Arc<dyn Disk>,
+    /// How raw bytes are read.
+    pub translate: Translate,
+}
+
+/// A running hub. Edges share it.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) identity: Identity,
+    pub(super) journal: Journal,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) translate: Translate,
+    pub(super) quarantine: Aside,
+    pub(super) parked: Aside,
+    pub(super) alarms: Alarms,
+    started: Timestamp,
+    links: Mutex<Vec<Arc<Link>>>,
+    recent: Mutex<VecDeque<RecentMessage>>,
+    centre: Mutex<CentreStatus>,
+    view: Mutex<ViewStatus>,
+}
+
+impl Hub {
+    /// A hub over its parts; `state` is where it keeps things aside.
+    ///
+    /// # Errors
+    /// The folders cannot be made or read.
+    pub fn new(parts: Parts, state: &Path, broker: &str) -> io::Result<Arc<Self>> {
+        let Parts { identity, journal, clock, disk, translate } = parts;
+        let started = clock.now();
+        let quarantine = Aside::open(
+            Arc::clone(&disk),
+            &state.join("quarantine"),
+            QUARANTINE_ITEMS_MAX,
+            QUARANTINE_BYTES_MAX,
+        )?;
+        let parked = Aside::open(disk, &state.join("parked"), PARKED_ITEMS_MAX, PARKED_BYTES_MAX)?;
+        let centre = CentreStatus {
+            broker: broker.to_owned(),
+            state: LinkState::Down,
+            since: started,
+            detail: "starting".to_owned(),
+            last_receipt: None,
+            confirmed: 0,
+            batches_sent: 0,
+            bytes_sent: 0,
+            connections: 0,
+        };
+        Ok(Arc::new(Self {
+            identity,
+            journal,
+            clock,
+            translate,
+            quarantine,
+            parked,
+            alarms: Alarms::default(),
+            started,
+            links: Mutex::default(),
+            recent: Mutex::default(),
+            centre: Mutex::new(centre),
+            view: Mutex::default(),
+        }))
+    }
+
+    /// Who the hub is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The moment now, by the hub's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The alarms that stand.
+    pub const fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// Adds a local system's link; called once for each at the start.
+    pub fn add_link(&self, name: &str, kind: &'static str, address: &str) -> Arc<Link> {
+        let link = Arc::new(Link::new(name, kind, address, self.now()));
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&link));
+        link
+    }
+
+    /// The link to the centre, to be changed by what serves it.
+    pub fn centre(&self) -> MutexGuard<'_, CentreStatus> {
+        self.centre.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn view_status(&self) -> MutexGuard<'_, ViewStatus> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what became of a message, for the list of the newest.
+    pub(super) fn note(&self, message: RecentMessage) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_front(message);
+        recent.truncate(HubStatus::RECENT_MAX);
+    }
+
+    /// Whether the journal's writer answers: the hub lives.
+    ///
+    /// # Errors
+    /// The journal is closed.
+    pub async fn maintain(&self) -> Result<(), Closed> {
+        self.journal.maintain().await?;
+        self.watch_journal();
+        Ok(())
+    }
+
+    /// Ends the journal in good order. Nothing is taken in after this.
+    pub async fn close(&self) {
+        self.journal.close().await;
+    }
+
+    /// The hub's condition. Reads the disk: call it where blocking is allowed.
+    pub fn status(&self) -> HubStatus {
+        let now = self.now();
+        let journal = self.journal.shared().status();
+        let alarms = self.alarms.standing();
+        let condition = match (journal.accepting, alarms.is_empty()) {
+            (false, _) => Condition::Refusing,
+            (true, false) => Condition::Degraded,
+            (true, true) => Condition::Ok,
+        };
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        HubStatus {
+            hub: self.identity.id.clone(),
+            ods: self.identity.ods.clone(),
+            name: self.identity.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            now,
+            clock: self.clock.quality(),
+            condition,
+            alarms,
+            links: links.iter().map(|link| link.status()).collect(),
+            centre: self.centre().clone(),
+            queue: Class::ALL.into_iter().map(|class| self.queue(class, &journal, now)).collect(),
+            journal,
+            view: self.view_status().clone(),
+            parked: self.parked.count(),
+            quarantined: self.quarantine.count(),
+            recent: self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
+        }
+    }
+
+    fn queue(&self, class: Class, journal: &journal::Status, now: Timestamp) -> QueueStatus {
+        let entries = journal.lanes.iter().find(|lane| lane.class == class).map_or(0, |lane| lane.queued);
+        let oldest = self.oldest(class);
+        let age = oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
+        QueueStatus { class, entries, oldest, oldest_age_seconds: age.as_secs() }
+    }
+
+    /// When the oldest entry that the centre has not confirmed was accepted.
+    fn oldest(&self, class: Class) -> Option<Timestamp> {
+        let (shared, lane) = (self.journal.shared(), Lane::of(class));
+        let stream = shared.streams(lane).into_iter().next()?;
+        let mut reader = LaneReader::new(Arc::clone(shared), lane, stream.epoch, stream.released + 1);
+        let chunk = reader.read(1, 1).ok()?;
+        let record = chunk.records.first()?;
+        super::receive::decode(&record.payload).map(|entry| entry.at)
+    }
+
+    fn watch_journal(&self) {
+        let (status, now) = (self.journal.shared().status(), self.now());
+        let raise = |stands, code, text: String| self.alarms.set(stands, code, "", text, now);
+        raise(
+            !status.accepting,
+            AlarmCode::JournalRefusing,
+            format!("senders are refused: {}", status.reason),
+        );
+        let nearly = status.capacity_bytes / 10 * 9 < status.used_bytes;
+        let megabytes = |bytes: u64| bytes >> 20;
+        raise(
+            nearly,
+            AlarmCode::JournalNearlyFull,
+            format!("{} of {} MiB are used", megabytes(status.used_bytes), megabytes(status.capacity_bytes)),
+        );
+        raise(
+            0 < status.damaged_bytes,
+            AlarmCode::JournalDamaged,
+            format!("{} bytes of acknowledged entries cannot be read back", status.damaged_bytes),
+        );
+        let (quarantined, parked) = (self.quarantine.count(), self.parked.count());
+        raise(
+            0 < quarantined,
+            AlarmCode::MessagesQuarantined,
+            format!("{quarantined} messages could not be taken in"),
+        );
+        raise(
+            0 < parked,
+            AlarmCode::EntriesParked,
+            format!("{parked} entries were refused by broker or centre"),
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! Taking a message in: durable first, then acknowledged.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codec::cbor,
+    domain::{
+        entry::{Entry, Summary},
+        record::Event,
+        time::Timestamp,
+    },
+    journal::{Append, Identity, Lane, PAYLOAD_BYTES_MAX, Verdict},
+};
+
+use super::{aside::Kept, hub::Hub, link::Link, status::RecentMessage};
+
+/// A message that an edge has understood.
+#[derive(Debug)]
+pub struct Received {
+    /// What it says.
+    pub event: Event,
+    /// What `raw` is, such as `hl7v2`.
+    pub format: &'static str,
+    /// The bytes as they came.
+    pub raw: Bytes,
+}
+
+/// Proof that a message is durable. Only [`Hub::receive`] makes one, and only with it may an edge
+/// acknowledge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Durable(());
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It is durable, and will take effect.
+    Accepted(Durable),
+    /// It was durable already, from an earlier attempt of the same sender.
+    Repeated(Durable),
+    /// The sender has used its identifier for another message before.
+    Conflict,
+    /// There is no room for its class.
+    Full,
+    /// It is longer than the hub takes.
+    TooLong,
+    /// The disk failed; the sender must try again.
+    Failed,
+}
+
+/// A message kept aside because it could not be taken in.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Quarantined {
+    /// When it came.
+    pub at: Timestamp,
+    /// From which system.
+    pub system: String,
+    /// Its kind, as far as it could be read.
+    pub kind: String,
+    /// Its sender's identifier for it, as far as it could be read.
+    pub source_id: String,
+    /// Why it could not be taken in, without its content.
+    pub reason: String,
+    /// The bytes as they came.
+    #[serde(with = "crate::domain::entry::byte_string")]
+    pub raw: Bytes,
+}
+
+impl Hub {
+    /// Takes messages in together, in order. Returns once each is durable or cannot be.
+    pub async fn receive(&self, link: &Link, messages: Vec<Received>) -> Vec<Outcome> {
+        let (now, quality) = (self.now(), self.clock.quality());
+        let mut appends = Vec::with_capacity(messages.len());
+        let mut notes = Vec::with_capacity(messages.len());
+        for Received { event, format, raw } in messages {
+            let name = [link.name().as_bytes(), event.sender.as_bytes(), event.source_id.as_bytes()];
+            let identity = Some(Identity::of(&name, &raw));
+            let (lane, entry) = (Lane::of(event.class), entry(link, &event, format, raw, now));
+            let entry = Entry { clock: quality, ..entry };
+            // An entry that cannot be encoded becomes an empty payload, which the journal refuses.
+            let payload = cbor::encode(&entry).map(Bytes::from).unwrap_or_default();
+            appends.push(Append { lane, identity, payload });
+            notes.push((entry.kind, entry.source_id));
+        }
+        let count = appends.len();
+        let verdicts = self.journal.append(appends).await.unwrap_or_else(|_| vec![Verdict::Failed; count]);
+        let outcomes: Vec<Outcome> = verdicts.iter().map(outcome).collect();
+        self.count(link, notes, &outcomes, now);
+        outcomes
+    }
+
+    /// Keeps a message aside that could not be taken in, so that someone can see what was wrong with it.
+    /// Its sender is told no either way. Writes to disk: call it where blocking is allowed.
+    pub fn quarantine(&self, message: &Quarantined) {
+        let identity = Identity::of(&[message.system.as_bytes(), message.reason.as_bytes()], &message.raw);
+        let name = format!("{:032x}", u128::from_be_bytes(identity.digest));
+        self.note(RecentMessage {
+            at: message.at,
+            system: message.system.clone(),
+            kind: message.kind.clone(),
+            source_id: message.source_id.clone(),
+            outcome: "refused",
+        });
+        match self.quarantine.keep(&name, message) {
+            Ok(Kept::Yes) => tracing::warn!(
+                system = message.system,
+                source_id = message.source_id,
+                reason = message.reason,
+                "message kept aside"
+            ),
+            Ok(Kept::No) => tracing::warn!(
+                system = message.system,
+                source_id = message.source_id,
+                reason = message.reason,
+                "message refused, and not kept aside: the quarantine is full"
+            ),
+            Err(error) => tracing::error!(%error, system = message.system, "message cannot be kept aside"),
+        }
+    }
+
+    fn count(&self, link: &Link, notes: Vec<(String, String)>, outcomes: &[Outcome], now: Timestamp) {
+        let of =
+            |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64;
+        let accepted = of(|outcome| matches!(outcome, Outcome::Accepted(_)));
+        let repeated = of(|outcome| matches!(outcome, Outcome::Repeated(_)));
+        link.answered(accepted, repeated, outcomes.len() as u64 - accepted - repeated, now);
+        // Of a burst only the newest is shown: nobody can read more, and the list costs a lock each.
+        if let (Some((kind, source_id)), Some(last)) = (notes.into_iter().next_back(), outcomes.last()) {
+            let outcome = match last {
+                Outcome::Accepted(_) => "accepted",
+                Outcome::Repeated(_) => "repeated",
+                _ => "refused",
+            };
+            self.note(RecentMessage { at: now, system: link.name().to_owned(), kind, source_id, outcome });
+        }
+    }
+}
+
+/// Reads a journalled entry; none if its bytes are no entry of a version this program knows.
+pub(super) fn decode(payload: &[u8]) -> Option<Entry> {
+    cbor::decode(payload, PAYLOAD_BYTES_MAX).ok()
+}
+
+fn entry(link: &Link, event: &Event, format: &str, raw: Bytes, now: Timestamp) -> Entry {
+    let summary = Summary {
+        format: format.to_owned(),
+        sender: event.sender.clone(),
+        occurred: event.occurred,
+        unlinked: event.nhs_number.err(),
+        faults: event.faults.iter().map(|fault| (*fault).to_owned()).collect(),
+    };
+    Entry {
+        kind: event.kind.clone(),
+        system: link.name().to_owned(),
+        source_id: event.source_id.clone(),
+        patient: event.nhs_number.ok(),
+        at: now,
+        clock: crate::domain::time::ClockQuality::default(),
+        body: cbor::encode(&summary).map(Bytes::from).unwrap_or_default(),
+        raw: Some(raw),
+    }
+}
+
+const fn outcome(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Committed(_) => Outcome::Accepted(Durable(())),
+        Verdict::Duplicate => Outcome::Repeated(Durable(())),
+        Verdict::Conflict => Outcome::Conflict,
+        Verdict::Full => Outcome::Full,
+        Verdict::WrongSize => Outcome::TooLong,
+        Verdict::Failed => Outcome::Failed,
+    }
+}

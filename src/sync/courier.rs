@@ -45,7 +45,6 @@ pub struct Courier {
     outgoing: Outgoing,
     uplink: Box<dyn Uplink>,
     outbox: Outbox,
-    limits: Limits,
     entropy: Entropy,
     began: Instant,
     tickets: u64,
@@ -55,7 +54,7 @@ impl Courier {
     /// A courier for a hub's way out.
     pub fn new(outgoing: Outgoing, uplink: Box<dyn Uplink>, limits: Limits, entropy: Entropy) -> Self {
         let (outbox, began) = (Outbox::new(limits), Instant::now());
-        Self { outgoing, uplink, outbox, limits, entropy, began, tickets: 0 }
+        Self { outgoing, uplink, outbox, entropy, began, tickets: 0 }
     }
 
     /// Works until `stop` changes. Connects again, with back-off, whenever the connection is lost.

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod relay;
 pub mod sim_disk;
 pub mod url;

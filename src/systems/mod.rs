@@ -1,1 +1,9 @@
-//! (to come)
+//! The systems in the building: one file or folder each, named as people name them.
+//!
+//! **Invariant.** An edge acknowledges only with the [`Durable`](crate::flow::receive::Durable) that `flow`
+//! gave it, and knows no other edge.
+
+pub mod hl7;
+pub mod rio;
+pub mod secondary_care;
+pub mod simulator;

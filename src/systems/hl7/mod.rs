@@ -1,0 +1,9 @@
+//! What RiO and hospital systems have in common: HL7 v2 in over MLLP, understood, committed, acknowledged.
+
+mod server;
+mod session;
+mod translate;
+
+pub use server::{Server, ServerOptions};
+pub use session::respond;
+pub use translate::{Dialect, translate, translate_entry};

@@ -1,0 +1,8 @@
+//! Stand-ins for the systems a hub links: for the demonstration, for tests and for measurements.
+//!
+//! They speak as the real ones do, wait for acknowledgements as the real ones do, and repeat a message
+//! under the same identifier until it is accepted.
+
+pub mod people;
+pub mod sender;
+pub mod traffic;

@@ -100,6 +100,8 @@ pub struct Inbound {
     pub payload: Bytes,
     /// MQTT 5 content type.
     pub content_type: Option<String>,
+    /// MQTT 5 user properties.
+    pub user_properties: Vec<(String, String)>,
     /// Whether the broker had kept it from before the subscription.
     pub retained: bool,
 }

@@ -1,0 +1,335 @@
+//! The embedded store: the hub's own journal again, from which nothing is removed.
+//!
+//! What is durable is in the log; which numbers each stream has is kept in memory and read from the log when
+//! it is opened (about a second for each gigabyte). The log refuses a second entry of the same number by
+//! itself, so that two workers cannot both store one.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::{
+    codec::cbor,
+    domain::{
+        entry::{Absent, BatchEntry, Receipt, Refused, WIRE_VERSION},
+        ids::{Class, Epoch, HubId},
+        time::Timestamp,
+    },
+    journal::{
+        Append, Identity, Journal, Lane, Log, LogReader, Options, PAYLOAD_BYTES_MAX, Position, Shared,
+        Verdict, open_for_reading,
+    },
+    sys::{clock::Clock, disk::Disk, entropy::Entropy},
+};
+
+use super::{
+    super::coverage::Coverage, CONFLICT, Checked, Committed, Filter, StoreError, StoredEntry, StreamStatus,
+};
+
+/// The consumer that is never done: it keeps every segment.
+const ARCHIVE: &str = "archive";
+const READ_BYTES: usize = 1 << 20;
+const READ_ENTRIES: usize = 4096;
+
+/// An open embedded store.
+#[derive(Debug)]
+pub struct Embedded {
+    journal: Journal,
+    streams: Mutex<BTreeMap<(HubId, Class, Epoch), Stream>>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    coverage: Coverage,
+    entries: u64,
+    duplicates: u64,
+    refused_count: u64,
+    absent: u64,
+    refused: VecDeque<Refused>,
+}
+
+/// What one record of the log says; exactly one of the three.
+#[derive(Deserialize, Serialize)]
+struct Stored {
+    hub: HubId,
+    class: Class,
+    epoch: Epoch,
+    received: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<BatchEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    absent: Option<Absent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+impl Embedded {
+    /// Opens the store in a folder, or makes it. Reads all of it.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn open(disk: Arc<dyn Disk>, directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let options = Options {
+            capacity_bytes: u64::MAX / 4,
+            retain_bytes: u64::MAX,
+            consumers: vec![ARCHIVE],
+            ..Options::default()
+        };
+        let entropy = Entropy::from_system();
+        let opened = Log::open(disk, directory, options, clock.now(), entropy);
+        let (log, recovery) =
+            opened.map_err(|error| StoreError(format!("{}: {error}", directory.display())))?;
+        for note in &recovery.notes {
+            tracing::warn!(%note, "the store was damaged");
+        }
+        let streams = Mutex::new(replay(&log.shared())?);
+        let journal = Journal::start(log, clock).map_err(|error| StoreError(error.to_string()))?;
+        Ok(Self { journal, streams })
+    }
+
+    /// See [`super::Store::commit`].
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, StoreError> {
+        let mut streams = self.streams.lock().await;
+        let key = (batch.hub.clone(), batch.class, batch.epoch);
+        let (appends, numbers) = appends(batch, now)?;
+        let verdicts = self.journal.append(appends).await.map_err(|error| StoreError(error.to_string()))?;
+        if let Some(verdict) = verdicts.iter().find(|verdict| !is_known(verdict)) {
+            let reason = self.journal.shared().status().reason;
+            return Err(StoreError(format!("the log says {verdict:?}: {reason}")));
+        }
+        let stream = streams.entry(key).or_default();
+        let mut committed =
+            Committed { new: 0, duplicates: 0, conflicts: 0, receipt: receipt(batch, stream, now) };
+        for (number, verdict) in numbers.into_iter().zip(&verdicts) {
+            stream.coverage.insert(number, number);
+            match verdict {
+                Verdict::Conflict => {
+                    committed.conflicts += 1;
+                    stream.refuse(Refused { seq: number, reason: CONFLICT.to_owned() });
+                }
+                Verdict::Duplicate => committed.duplicates += 1,
+                _ => committed.new += 1,
+            }
+        }
+        stream.entries += committed.new;
+        stream.duplicates += committed.duplicates;
+        let others = verdicts.iter().skip(batch.entries.len());
+        let told = batch.refused.iter().map(Told::Refused).chain(batch.absent.iter().map(Told::Absent));
+        for (told, verdict) in told.zip(others) {
+            let new = matches!(verdict, Verdict::Committed(_));
+            match told {
+                Told::Refused(refused) if new => stream.refuse(refused.clone()),
+                Told::Absent(absent) if new => stream.absent += absent.last - absent.first + 1,
+                _ => {}
+            }
+        }
+        batch.refused.iter().for_each(|refused| stream.coverage.insert(refused.seq, refused.seq));
+        batch.absent.iter().for_each(|absent| stream.coverage.insert(absent.first, absent.last));
+        committed.receipt = receipt(batch, stream, now);
+        Ok(committed)
+    }
+
+    /// See [`super::Store::streams`].
+    pub async fn streams(&self) -> Vec<StreamStatus> {
+        let streams = self.streams.lock().await;
+        let status = |((hub, class, epoch), stream): (&(HubId, Class, Epoch), &Stream)| StreamStatus {
+            hub: hub.clone(),
+            class: *class,
+            epoch: *epoch,
+            through: stream.coverage.through(),
+            highest: stream.coverage.highest(),
+            gaps: stream.coverage.gaps(Receipt::GAPS_MAX),
+            entries: stream.entries,
+            duplicates: stream.duplicates,
+            refused: stream.refused_count,
+            absent: stream.absent,
+        };
+        streams.iter().map(status).collect()
+    }
+
+    /// See [`super::Store::entries`].
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn entries(&self, filter: &Filter, each: impl FnMut(StoredEntry) -> bool) -> Result<(), StoreError> {
+        list(self.journal.shared(), filter, each)
+    }
+
+    /// Lists the entries of a store that another process may have open.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn entries_of(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        filter: &Filter,
+        each: impl FnMut(StoredEntry) -> bool,
+    ) -> Result<(), StoreError> {
+        let opened = open_for_reading(disk, directory);
+        let shared = opened.map_err(|error| StoreError(format!("{}: {error}", directory.display())))?;
+        list(&shared, filter, each)
+    }
+
+    /// Looks after the log's disk; to be called each second.
+    ///
+    /// # Errors
+    /// The log is closed.
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        self.journal.maintain().await.map_err(|error| StoreError(error.to_string()))
+    }
+
+    /// Ends in good order.
+    pub async fn close(&self) {
+        self.journal.close().await;
+    }
+}
+
+enum Told<'a> {
+    Absent(&'a Absent),
+    Refused(&'a Refused),
+}
+
+impl Stream {
+    fn refuse(&mut self, refused: Refused) {
+        self.coverage.insert(refused.seq, refused.seq);
+        self.refused_count += 1;
+        self.refused.push_back(refused);
+        if Receipt::REFUSED_MAX < self.refused.len() {
+            self.refused.pop_front();
+        }
+    }
+}
+
+const fn is_known(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Committed(_) | Verdict::Conflict | Verdict::Duplicate)
+}
+
+/// The log's records for a batch: its entries first, then what is refused, then what is absent; and the
+/// entries' numbers.
+fn appends(batch: &Checked, now: Timestamp) -> Result<(Vec<Append>, Vec<u64>), StoreError> {
+    let lane = Lane::of(batch.class);
+    let (hub, class, epoch) = (&batch.hub, batch.class, batch.epoch.0.to_be_bytes());
+    let name = |what: &[u8], number: u64, content: &[u8]| {
+        let parts = [what, hub.as_str().as_bytes(), class.name().as_bytes(), &epoch, &number.to_be_bytes()];
+        Some(Identity::of(&parts, content))
+    };
+    let stored = Stored {
+        hub: hub.clone(),
+        class,
+        epoch: batch.epoch,
+        received: now,
+        entry: None,
+        absent: None,
+        refused: None,
+    };
+    let append = |identity, stored: &Stored| {
+        let payload = cbor::encode(stored).map_err(|error| StoreError(error.to_string()))?;
+        Ok(Append { lane, identity, payload: Bytes::from(payload) })
+    };
+    let mut appends = Vec::with_capacity(batch.entries.len() + batch.refused.len() + batch.absent.len());
+    for entry in &batch.entries {
+        // What makes an entry the same is its id: how a later version of the hub encodes it does not matter.
+        let identity = name(b"entry", entry.seq, entry.id.as_bytes());
+        appends.push(append(identity, &Stored { entry: Some(entry.clone()), ..copy(&stored) })?);
+    }
+    for refused in &batch.refused {
+        let identity = name(b"refused", refused.seq, b"");
+        appends.push(append(identity, &Stored { refused: Some(refused.clone()), ..copy(&stored) })?);
+    }
+    for absent in &batch.absent {
+        let identity = name(b"absent", absent.first, &absent.last.to_be_bytes());
+        appends.push(append(identity, &Stored { absent: Some(absent.clone()), ..copy(&stored) })?);
+    }
+    Ok((appends, batch.entries.iter().map(|entry| entry.seq).collect()))
+}
+
+fn copy(stored: &Stored) -> Stored {
+    Stored { hub: stored.hub.clone(), entry: None, absent: None, refused: None, ..*stored }
+}
+
+fn receipt(batch: &Checked, stream: &Stream, now: Timestamp) -> Receipt {
+    Receipt {
+        v: WIRE_VERSION,
+        hub: batch.hub.clone(),
+        class: batch.class,
+        epoch: batch.epoch,
+        through: stream.coverage.through(),
+        gaps: stream.coverage.gaps(Receipt::GAPS_MAX),
+        at: now,
+        refused: stream.refused.iter().cloned().collect(),
+    }
+}
+
+fn replay(shared: &Arc<Shared>) -> Result<BTreeMap<(HubId, Class, Epoch), Stream>, StoreError> {
+    let mut streams: BTreeMap<(HubId, Class, Epoch), Stream> = BTreeMap::new();
+    each_stored(shared, |stored| {
+        let stream = streams.entry((stored.hub, stored.class, stored.epoch)).or_default();
+        if let Some(entry) = stored.entry {
+            stream.coverage.insert(entry.seq, entry.seq);
+            stream.entries += 1;
+        }
+        if let Some(refused) = stored.refused {
+            stream.refuse(refused);
+        }
+        if let Some(absent) = stored.absent {
+            stream.coverage.insert(absent.first, absent.last);
+            stream.absent += absent.last.saturating_sub(absent.first) + 1;
+        }
+        true
+    })?;
+    Ok(streams)
+}
+
+fn list(
+    shared: &Arc<Shared>,
+    filter: &Filter,
+    mut each: impl FnMut(StoredEntry) -> bool,
+) -> Result<(), StoreError> {
+    each_stored(shared, |stored| {
+        let wanted = filter.hub.as_ref().is_none_or(|hub| *hub == stored.hub)
+            && filter.class.is_none_or(|class| class == stored.class);
+        let Some(entry) = stored.entry.filter(|_| wanted) else { return true };
+        if filter.source_id.as_ref().is_some_and(|wanted| *wanted != entry.source_id) {
+            return true;
+        }
+        each(StoredEntry {
+            hub: stored.hub,
+            class: stored.class,
+            epoch: stored.epoch,
+            seq: entry.seq,
+            id: entry.id,
+            system: entry.system,
+            kind: entry.kind,
+            source_id: entry.source_id,
+            patient: entry.patient,
+            received_at: stored.received,
+        })
+    })
+}
+
+fn each_stored(shared: &Arc<Shared>, mut each: impl FnMut(Stored) -> bool) -> Result<(), StoreError> {
+    let mut reader = LogReader::new(Arc::clone(shared), Position::default());
+    loop {
+        let chunk = reader
+            .read(READ_BYTES, READ_ENTRIES)
+            .map_err(|error| StoreError(format!("the log cannot be read: {error}")))?;
+        if chunk.records.is_empty() && chunk.damaged_bytes == 0 {
+            return Ok(());
+        }
+        for record in chunk.records {
+            let Ok(stored) = cbor::decode::<Stored>(&record.payload, PAYLOAD_BYTES_MAX) else { continue };
+            if !each(stored) {
+                return Ok(());
+            }
+        }
+    }
+}

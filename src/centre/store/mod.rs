@@ -1,0 +1,124 @@
+//! Where the centre keeps what hubs send: PostgreSQL, or the embedded store.
+
+pub mod embedded;
+pub mod postgres;
+
+use crate::domain::{
+    entry::Receipt,
+    ids::{Class, Epoch, HubId, Sequence, SequenceRange},
+    time::Timestamp,
+};
+
+use super::{entries::StoredEntry, ingest::Checked};
+
+/// A store. Both keep the same promises and pass the same tests.
+#[derive(Debug)]
+pub enum Store {
+    /// The hub's own journal again, in a folder.
+    Embedded(embedded::Embedded),
+    /// A PostgreSQL database.
+    Postgres(postgres::Postgres),
+}
+
+/// What became of a batch. Everything it speaks of is durable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Committed {
+    /// Entries that were not known before.
+    pub new: u64,
+    /// Entries that were.
+    pub duplicates: u64,
+    /// Entries whose number another entry had already: the hub's disk was rolled back.
+    pub conflicts: u64,
+    /// What to tell the hub.
+    pub receipt: Receipt,
+}
+
+/// The store cannot be used at present: nothing may be acknowledged, and everything tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is not available: {0}")]
+pub struct StoreError(pub String);
+
+/// Which entries to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this hub's.
+    pub hub: Option<HubId>,
+    /// Only of this class.
+    pub class: Option<Class>,
+    /// Only with this identifier of their sender's.
+    pub source_id: Option<String>,
+}
+
+/// One stream's condition.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct StreamStatus {
+    /// Whose.
+    pub hub: HubId,
+    /// Which class.
+    pub class: Class,
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// Everything from 1 to this is here, refused or absent.
+    pub through: Sequence,
+    /// The highest number here.
+    pub highest: Sequence,
+    /// What is missing below it; at most [`Receipt::GAPS_MAX`].
+    pub gaps: Vec<SequenceRange>,
+    /// Entries here.
+    pub entries: u64,
+    /// Entries that came again.
+    pub duplicates: u64,
+    /// Entries refused.
+    pub refused: u64,
+    /// Numbers that the hub says will never come.
+    pub absent: u64,
+}
+
+/// Why a number's second entry is refused.
+pub(super) const CONFLICT: &str = "another entry has this number: the hub's journal was rolled back";
+
+impl Store {
+    /// Makes a batch durable. The same batch again changes nothing.
+    ///
+    /// # Errors
+    /// It may be durable or not; try again.
+    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, StoreError> {
+        match self {
+            Self::Embedded(store) => store.commit(batch, now).await,
+            Self::Postgres(store) => store.commit(batch, now).await,
+        }
+    }
+
+    /// Every stream's condition.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn streams(&self) -> Result<Vec<StreamStatus>, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(store.streams().await),
+            Self::Postgres(store) => store.streams().await,
+        }
+    }
+
+    /// Gives out entries, oldest first within a stream, until `each` returns false.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn entries(
+        &self,
+        filter: &Filter,
+        each: impl FnMut(StoredEntry) -> bool + Send,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.entries(filter, each),
+            Self::Postgres(store) => store.entries(filter, each).await,
+        }
+    }
+
+    /// Ends in good order.
+    pub async fn close(&self) {
+        if let Self::Embedded(store) = self {
+            store.close().await;
+        }
+    }
+}

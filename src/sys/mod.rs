@@ -1,7 +1,10 @@
 //! What the world decides, handed in: clock, entropy, disk and network, with their simulated twins.
 
+pub mod certificate;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod sim_disk;
+pub mod tls;
+pub mod tunnel;
 pub mod url;

@@ -4,8 +4,11 @@
 //! acknowledged to the broker only after its receipt. Correctness comes from (hub, class, epoch, number),
 //! never from the broker: any number of workers may share the work, and any message may come twice.
 
+#[cfg(feature = "demo")]
+pub mod broker;
 pub mod coverage;
 pub mod entries;
 pub mod ingest;
+pub mod pki;
 pub mod store;
 pub mod worker;

@@ -3,5 +3,6 @@
 pub mod backoff;
 pub mod batch;
 pub mod courier;
+pub mod mqtt;
 pub mod outbox;
 pub mod uplink;

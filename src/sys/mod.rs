@@ -1,8 +1,11 @@
 //! What the world decides, handed in: clock, entropy, disk and network, with their simulated twins.
 
+pub mod certificate;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod relay;
 pub mod sim_disk;
+pub mod tls;
+pub mod tunnel;
 pub mod url;

@@ -2,4 +2,8 @@
 //! to nothing else.
 
 pub mod alarm;
+#[cfg(test)]
+pub mod fake;
+pub mod operate;
 pub mod status;
+pub mod words;

@@ -2,9 +2,10 @@
 //!
 //! Calls may block on the disk; callers on an async runtime wrap them in `spawn_blocking`.
 
-use std::{error::Error, fmt, fmt::Write as _, str::FromStr, time::Duration};
+use std::{error::Error, fmt, fmt::Write as _, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::domain::{
     ids::{Class, Epoch, Sequence},
@@ -331,6 +332,38 @@ pub enum OperateError {
     },
 }
 
+/// Calls that may be under way together: a hub that hangs must not take every thread of the runtime with it.
+const CALLS_MAX: usize = 32;
+
+static CALLS: Semaphore = Semaphore::const_new(CALLS_MAX);
+
+/// The hub did not answer in time, or failed while answering.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the hub does not answer")]
+pub struct NoAnswer;
+
+/// Asks a hub from async code, on a thread that may block, and waits no longer than `patience`.
+///
+/// # Errors
+/// There was no answer in time. A deed may be done nevertheless.
+pub async fn ask<T: Send + 'static>(
+    hub: &Arc<dyn Operate>,
+    patience: Duration,
+    deed: impl FnOnce(&dyn Operate) -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
+    let hub = Arc::clone(hub);
+    let call = async move {
+        let permit = CALLS.acquire().await.map_err(|_| NoAnswer)?;
+        let call = move || {
+            let answer = deed(hub.as_ref());
+            drop(permit);
+            answer
+        };
+        tokio::task::spawn_blocking(call).await.map_err(|_| NoAnswer)
+    };
+    tokio::time::timeout(patience, call).await.unwrap_or(Err(NoAnswer))
+}
+
 /// Content beyond this is not shown: nobody reads more than this on a terminal.
 const CONTENT_BYTES_MAX: usize = 1 << 20;
 
@@ -380,6 +413,16 @@ mod tests {
         assert_eq!(printable(b"MSH|^~\\&|\rPID|\x1b[2J\xff"), "MSH|^~\\&|\nPID|\\u{1b}[2J\\xff");
         let long = printable(&vec![b'a'; CONTENT_BYTES_MAX + 5]);
         assert!(long.ends_with("[5 more bytes are not shown]"));
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_panics_is_no_answer() {
+        let hub: Arc<dyn Operate> = Arc::new(crate::flow::fake::FakeHub::new(crate::flow::fake::calm()));
+        let patience = Duration::from_secs(60);
+        assert_eq!(ask(&hub, patience, |_| panic!("broken")).await, Err::<(), _>(NoAnswer));
+        assert_eq!(ask(&hub, patience, |hub| hub.wan()).await, Ok(Some(true)));
+        let hang = |_: &dyn Operate| std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(ask(&hub, Duration::ZERO, hang).await, Err(NoAnswer));
     }
 
     #[test]

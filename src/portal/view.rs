@@ -148,15 +148,16 @@ fn verdict_text(status: &HubStatus, waiting: u64) -> String {
 
 fn alarm_view(alarm: &Alarm, now: Timestamp) -> AlarmView {
     let mark = if alarm.code.is_serious() { Mark::bad("Alarm") } else { Mark::attention("Warning") };
-    let about = if alarm.about.is_empty() || alarm.text.contains(&alarm.about) {
-        String::new()
+    // A system's name stays as it is configured; only plain text gets its capital letter.
+    let text = if alarm.about.is_empty() || alarm.text.contains(&alarm.about) {
+        sentence(&alarm.text)
     } else {
-        format!("{}: ", alarm.about)
+        format!("{}: {}", alarm.about, stopped(&alarm.text))
     };
     AlarmView {
         mark,
         code: alarm.code.code(),
-        text: sentence(&format!("{about}{}", alarm.text)),
+        text,
         next_step: alarm.next_step,
         since: format!("{}, {}", words::moment(alarm.since, now), words::ago(alarm.since, now)),
     }
@@ -282,12 +283,12 @@ fn facts(status: &HubStatus) -> Vec<Fact> {
 /// The text with a capital letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    let Some(first) = characters.next() else { return String::new() };
-    let mut sentence: String = first.to_uppercase().chain(characters).collect();
-    if !sentence.ends_with(['.', '!', '?']) {
-        sentence.push('.');
-    }
-    sentence
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    stopped(&first.chain(characters).collect::<String>())
+}
+
+fn stopped(text: &str) -> String {
+    if text.is_empty() || text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
 fn nothing() -> String {
@@ -329,6 +330,14 @@ mod tests {
         assert_eq!(troubled.links[1].age, "0.0.0.0:2576 cannot be opened: address in use.");
         assert_eq!(troubled.links[0].age, "Last message 4 s ago");
         assert_eq!(troubled.links[2].age, "No message yet");
+    }
+
+    #[test]
+    fn an_alarm_says_what_it_is_about_once() {
+        let troubled = HubView::new(&fake::troubled(), None);
+        assert_eq!(troubled.alarms[0].text, "No connection to the centre: connection refused.");
+        assert_eq!(troubled.alarms[1].text, "pas: 0.0.0.0:2576 cannot be opened: address in use.");
+        assert_eq!(troubled.alarms[1].since, "Today 10:00:00, 1 h ago");
     }
 
     #[test]

@@ -129,14 +129,13 @@ async fn what_is_not_there_has_a_page_in_the_same_frame() {
 #[tokio::test]
 async fn a_hub_that_fails_to_answer_is_said_to_do_so() {
     let (router, hubs) = portal(vec![fake::calm()]);
-    // A thread that panicked while it held the lock makes every later call of the fake hub panic.
+    // A call that panicked while it held the lock makes every later call of the fake hub panic.
     let hub = Arc::clone(&hubs[0]);
-    std::thread::spawn(move || {
+    let broken = tokio::task::spawn_blocking(move || {
         let _held = hub.status.lock().unwrap();
         panic!("on purpose");
-    })
-    .join()
-    .unwrap_err();
+    });
+    assert!(broken.await.unwrap_err().is_panic());
     for path in ["/", "/live", "/api/status"] {
         let (response, page) = get(&router, path).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");

@@ -3,9 +3,13 @@
 
 pub mod alarm;
 pub mod aside;
+#[cfg(test)]
+pub mod fake;
 pub mod hub;
 pub mod link;
 pub mod obey;
+pub mod operate;
 pub mod receive;
 pub mod send;
 pub mod status;
+pub mod words;

@@ -1,1 +1,11 @@
-//! (to come)
+//! How the hub is looked after: the admin socket and its client, health probes, metrics, and systemd.
+
+pub mod client;
+pub mod commands;
+pub mod health;
+pub mod metrics;
+pub mod protocol;
+pub mod render;
+pub mod socket;
+pub mod systemd;
+mod table;

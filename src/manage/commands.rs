@@ -1,0 +1,114 @@
+//! The hub's side of the admin commands: a request becomes a call, what it gives becomes JSON.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::flow::operate::{Operate, Reveal};
+
+use super::protocol::{AdminRequest, Fault, FaultKind};
+
+/// A reason longer than this is not one, and would swell the audit trail.
+const REASON_CHARACTERS_MAX: usize = 500;
+
+/// Does what was asked; `by` is who asked, such as `uid 1000`. May block.
+///
+/// # Errors
+/// The hub's own, in the words of the protocol.
+pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Value, Fault> {
+    match request {
+        AdminRequest::Status => value(&hub.status()),
+        AdminRequest::Queue => value(&hub.status().queue),
+        AdminRequest::Doctor => value(&hub.doctor()),
+        AdminRequest::MessageFind { filter } => value(&hub.find_messages(filter)?),
+        AdminRequest::MessageShow { id, reveal } => {
+            let reveal = match reveal {
+                Some(reason) => Some(Reveal { reason: stated(reason)?, by: by.to_owned() }),
+                None => None,
+            };
+            if let Some(reveal) = &reveal {
+                tracing::warn!(by, reason = %reveal.reason, "a message's content is shown to an operator");
+            }
+            value(&hub.show_message(&id, reveal.as_ref())?)
+        }
+        AdminRequest::ParkedList => value(&hub.parked()),
+        AdminRequest::ParkedResend { number } => {
+            hub.parked_resend(number, by)?;
+            tracing::warn!(by, number, "parked entry is sent once more");
+            Ok(json!({"number": number, "done": "resent"}))
+        }
+        AdminRequest::ParkedDiscard { number, reason } => {
+            let reason = stated(reason)?;
+            hub.parked_discard(number, &reason, by)?;
+            tracing::warn!(by, number, %reason, "parked entry is discarded");
+            Ok(json!({"number": number, "done": "discarded"}))
+        }
+        AdminRequest::Wan { connected } => {
+            hub.set_wan(connected)?;
+            Ok(json!({"connected": connected}))
+        }
+    }
+}
+
+/// A reason that says something.
+fn stated(reason: String) -> Result<String, Fault> {
+    let length = reason.trim().chars().count();
+    if length == 0 || REASON_CHARACTERS_MAX < length {
+        let what = format!("a reason has 1 to {REASON_CHARACTERS_MAX} characters, and goes on record");
+        return Err(Fault::new(FaultKind::Invalid, what).then("say why with --reason"));
+    }
+    Ok(reason.trim().to_owned())
+}
+
+fn value(answer: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(answer)
+        .map_err(|error| Fault::new(FaultKind::Failed, format!("writing the answer failed: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::fake::{self, FakeHub};
+
+    fn ask(hub: &FakeHub, request: &str) -> Result<Value, Fault> {
+        answer(hub, serde_json::from_str(request).unwrap(), "uid 7")
+    }
+
+    #[test]
+    fn content_is_shown_only_with_a_reason_and_on_record() {
+        let hub = FakeHub::new(fake::calm());
+        let show = |reveal: &str| {
+            let id = fake::found().id;
+            ask(&hub, &format!(r#"{{"request":"message-show","id":"{id}","reveal":{reveal}}}"#))
+        };
+        assert_eq!(show("null").unwrap()["content"], Value::Null);
+        assert_eq!(show(r#""  ""#).unwrap_err().kind, FaultKind::Invalid);
+        assert!(hub.deeds.lock().unwrap().is_empty());
+        assert!(show(r#"" wrong ward ""#).unwrap()["content"].is_string());
+        assert_eq!(*hub.deeds.lock().unwrap(), ["reveal by uid 7 because wrong ward"]);
+    }
+
+    #[test]
+    fn nothing_is_discarded_without_a_reason() {
+        let hub = FakeHub::new(fake::calm());
+        let discard = |reason: &str| {
+            let request = AdminRequest::ParkedDiscard { number: 3, reason: reason.to_owned() };
+            answer(&hub, request, "uid 7")
+        };
+        assert_eq!(discard("").unwrap_err().kind, FaultKind::Invalid);
+        assert_eq!(discard(&"x".repeat(501)).unwrap_err().kind, FaultKind::Invalid);
+        assert!(hub.deeds.lock().unwrap().is_empty());
+        assert!(discard("test data").is_ok());
+        assert_eq!(*hub.deeds.lock().unwrap(), ["discard 3 by uid 7 because test data"]);
+    }
+
+    #[test]
+    fn the_hubs_errors_keep_their_kind() {
+        let hub = FakeHub::new(fake::calm());
+        let kind = |request: &str| ask(&hub, request).unwrap_err().kind;
+        assert_eq!(kind(r#"{"request":"parked-resend","number":9}"#), FaultKind::NotFound);
+        assert_eq!(kind(r#"{"request":"message-find","filter":{"limit":1001}}"#), FaultKind::Invalid);
+        let unswitched = hub.without_switch();
+        let refused = answer(&unswitched, AdminRequest::Wan { connected: false }, "uid 7").unwrap_err();
+        assert_eq!(refused.kind, FaultKind::NotAvailable);
+    }
+}

@@ -229,6 +229,11 @@ const fn default_workers() -> usize {
     2
 }
 
+/// A `polygate.toml` to begin with: every key explained, what is optional commented out.
+pub fn template(hub: &HubId) -> String {
+    include_str!("config/polygate.toml").replace("HUB-ID", hub.as_str())
+}
+
 /// What is wrong with a configuration file: every fault that could be found.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -568,6 +573,16 @@ gp-connect = "https://127.0.0.1:9443/"
             ConfigError::Faults(faults) => faults.iter().map(Fault::to_string).collect(),
             other => vec![other.to_string()],
         })
+    }
+
+    #[test]
+    fn the_template_is_legal_as_it_is_and_with_everything_switched_on() {
+        let template = template(&"north".parse().unwrap());
+        assert!(load(&template).is_ok(), "{:?}", load(&template));
+        let all: String =
+            template.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let config = load(&all).unwrap();
+        assert_eq!((config.rio.len(), config.secondary_care.len(), config.unsupported.len()), (1, 1, 4));
     }
 
     #[test]

@@ -1,1 +1,5 @@
-fn main() {}
+//! The hub: see `polygate --help`.
+
+fn main() -> std::process::ExitCode {
+    polygate::cli::main()
+}

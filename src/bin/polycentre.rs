@@ -1,1 +1,5 @@
-fn main() {}
+//! The centre: see `polycentre --help`.
+
+fn main() -> std::process::ExitCode {
+    polygate::cli::centre::main()
+}

@@ -4,9 +4,14 @@ use std::{
     collections::VecDeque,
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     domain::{
@@ -16,7 +21,7 @@ use crate::{
         time::Timestamp,
     },
     journal::{self, Closed, Journal, Lane, LaneReader},
-    sys::{clock::Clock, disk::Disk},
+    sys::{clock::Clock, disk::Disk, relay::Relay},
 };
 
 use super::{
@@ -73,6 +78,11 @@ pub struct Hub {
     pub(super) parked: Aside,
     pub(super) alarms: Alarms,
     started: Timestamp,
+    began: Instant,
+    /// When the journal last answered, in milliseconds since `began`.
+    answered_ms: AtomicU64,
+    /// The demonstration's WAN switch.
+    pub(super) wan: OnceLock<Arc<Relay>>,
     links: Mutex<Vec<Arc<Link>>>,
     recent: Mutex<VecDeque<RecentMessage>>,
     centre: Mutex<CentreStatus>,
@@ -114,6 +124,9 @@ impl Hub {
             parked,
             alarms: Alarms::default(),
             started,
+            began: Instant::now(),
+            answered_ms: AtomicU64::new(0),
+            wan: OnceLock::new(),
             links: Mutex::default(),
             recent: Mutex::default(),
             centre: Mutex::new(centre),
@@ -165,8 +178,26 @@ impl Hub {
     /// The journal is closed.
     pub async fn maintain(&self) -> Result<(), Closed> {
         self.journal.maintain().await?;
+        self.answered_ms.store(self.elapsed_ms(), Ordering::Relaxed);
         self.watch_journal();
         Ok(())
+    }
+
+    /// How long ago the journal's writer last answered.
+    pub(super) fn silence(&self) -> Duration {
+        let answered = self.answered_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.elapsed_ms().saturating_sub(answered))
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Gives the hub a WAN switch; once, at the start of a demonstration.
+    pub fn set_wan_switch(&self, relay: Arc<Relay>) {
+        if self.wan.set(relay).is_err() {
+            tracing::warn!("the hub has a WAN switch already");
+        }
     }
 
     /// Ends the journal in good order. Nothing is taken in after this.
@@ -175,7 +206,7 @@ impl Hub {
     }
 
     /// The hub's condition. Reads the disk: call it where blocking is allowed.
-    pub fn status(&self) -> HubStatus {
+    pub fn condition(&self) -> HubStatus {
         let now = self.now();
         let journal = self.journal.shared().status();
         let alarms = self.alarms.standing();

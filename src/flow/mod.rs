@@ -9,6 +9,7 @@ pub mod hub;
 pub mod link;
 pub mod obey;
 pub mod operate;
+mod operating;
 pub mod receive;
 pub mod send;
 pub mod status;

@@ -6,6 +6,7 @@ mod api;
 mod assets;
 mod failure;
 mod origin;
+pub mod server;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -272,7 +272,7 @@ impl Courier {
     }
 
     fn say_health(&mut self, commands: &mpsc::Sender<Command>, online: bool) {
-        let status = blocking(|| self.outgoing.hub().status());
+        let status = blocking(|| self.outgoing.hub().condition());
         if SILENT_REPEATS <= self.outbox.repeats() {
             let hub = self.outgoing.hub();
             let text = "connected to the broker, but the centre confirms nothing";

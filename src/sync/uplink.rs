@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 /// Opens connections to one broker, always with the same client identity.
-pub trait Uplink: Send {
+pub trait Uplink: Send + Sync {
     /// Connects, and returns once the broker has accepted the connection and every subscription.
     ///
     /// # Errors

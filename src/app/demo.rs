@@ -1,0 +1,384 @@
+//! The demonstration: a whole polysystem on loopback, in one process, with a switch that cuts the WAN.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    centre::{
+        broker::{Broker, BrokerOptions},
+        pki::{self, Issue},
+        store::Filter,
+    },
+    config::{BrokerSection, CentreConfig, HubConfig, StoreSection},
+    domain::ids::HubId,
+    flow::operate::Operate,
+    manage::health,
+    portal,
+    sys::{
+        clock::{Clock, SystemClock},
+        relay::Relay,
+    },
+    systems::simulator::{
+        sender::Sender,
+        traffic::{Traffic, Voice},
+    },
+};
+
+use super::{centre::RunningCentre, hub::RunningHub};
+
+/// Hubs of the demonstration: id, ODS code, name.
+const HUBS: [(&str, &str, &str); 2] = [
+    ("westminster-south", "5LC01", "Westminster South polyclinic"),
+    ("waltham-forest", "5NC01", "Waltham Forest polyclinic"),
+];
+/// People that the simulated systems speak of.
+const PEOPLE: u64 = 400;
+/// Pauses between a simulated system's messages: at leisure for those who watch, quick for those who count.
+const PAUSE_SHOWN: Duration = Duration::from_millis(400);
+const PAUSE_HEADLESS: Duration = Duration::from_millis(4);
+/// How long the hubs may take to send what has piled up.
+const DRAIN_WITHIN: Duration = Duration::from_secs(180);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Where the portal is, if the port is free.
+const PORTAL: &str = "127.0.0.1:8443";
+
+/// What a headless run found. The first six names are a contract.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Messages that the hubs acknowledged with AA, each sender's control id counted once.
+    pub accepted: u64,
+    /// Of these, how many the centre has.
+    pub at_centre: u64,
+    /// Messages that the centre has more than once.
+    pub duplicates: u64,
+    /// Acknowledged messages that the centre does not have.
+    pub lost: u64,
+    /// How long the WAN was cut.
+    pub outage_seconds: f64,
+    /// How long it took from the WAN's return until nothing waited any more.
+    pub drain_seconds: f64,
+    /// How long messages were sent.
+    pub seconds: u64,
+    /// Messages that their senders had to send again.
+    pub repeats: u64,
+    /// The most entries that waited for the centre at once.
+    pub queued_max: u64,
+    /// Batches sent, repetitions included.
+    pub batches: u64,
+    /// Bytes of batches sent.
+    pub bytes_sent: u64,
+    /// How many hubs took part.
+    pub hubs: usize,
+}
+
+/// Accepted messages: hub, system and control id.
+type Accepted = Arc<Mutex<BTreeSet<(String, String, String)>>>;
+
+struct Polysystem {
+    directory: PathBuf,
+    broker: Broker,
+    centre: RunningCentre,
+    hubs: Vec<RunningHub>,
+    relays: Vec<Arc<Relay>>,
+    senders: JoinSet<u64>,
+    accepted: Accepted,
+    stop_senders: watch::Sender<bool>,
+}
+
+/// Runs the demonstration with its portal until it is asked to end.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn show() -> anyhow::Result<()> {
+    let mut polysystem = Polysystem::start(PAUSE_SHOWN).await?;
+    let listener = match TcpListener::bind(PORTAL).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind("127.0.0.1:0").await.context("the portal cannot listen")?,
+    };
+    let address = listener.local_addr()?;
+    let hubs: Vec<Arc<dyn Operate>> =
+        polysystem.hubs.iter().map(|running| Arc::clone(&running.hub) as Arc<dyn Operate>).collect();
+    let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
+    let stop = watch::Sender::new(false);
+    let serving = tokio::spawn(portal::server::serve(listener, None, router, stop.subscribe()));
+    polysystem.introduce(address)?;
+    super::asked_to_end().await?;
+    stop.send_replace(true);
+    serving.abort();
+    polysystem.stop_sending().await;
+    polysystem.end().await;
+    Ok(())
+}
+
+/// Runs the demonstration for some seconds, cuts the WAN in the middle, waits for everything to arrive, counts.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn count(seconds: u64) -> anyhow::Result<Summary> {
+    let mut polysystem = Polysystem::start(PAUSE_HEADLESS).await?;
+    let third = Duration::from_secs(seconds.max(3)) / 3;
+    sleep(third).await;
+    polysystem.set_wan(false);
+    let cut = Instant::now();
+    let mut queued_max = polysystem.queued_during(third).await;
+    polysystem.set_wan(true);
+    let (outage, restored) = (cut.elapsed(), Instant::now());
+    queued_max = queued_max.max(polysystem.queued_during(third).await);
+    let repeats = polysystem.stop_sending().await;
+    let drained = polysystem.drained().await;
+    let drain = restored.elapsed();
+    let mut summary = polysystem.reconcile().await?;
+    summary.outage_seconds = outage.as_secs_f64();
+    summary.drain_seconds = drain.saturating_sub(third).as_secs_f64();
+    (summary.seconds, summary.repeats, summary.queued_max) = (seconds, repeats, queued_max);
+    if !drained {
+        tracing::error!("entries still wait after {} s", DRAIN_WITHIN.as_secs());
+    }
+    polysystem.end().await;
+    Ok(summary)
+}
+
+impl Polysystem {
+    async fn start(pause: Duration) -> anyhow::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("polygate-demo-{}", std::process::id()));
+        let pki = directory.join("pki");
+        issue_certificates(&pki)?;
+        let broker = Broker::start(&BrokerOptions::from_pki(&pki)).await?;
+        let broker_address = SocketAddr::from(([127, 0, 0, 1], broker.port()));
+        let centre =
+            RunningCentre::start(&centre_config(&directory, &pki, broker.port()), &directory).await?;
+        let mut polysystem = Self {
+            directory,
+            broker,
+            centre,
+            hubs: Vec::new(),
+            relays: Vec::new(),
+            senders: JoinSet::new(),
+            accepted: Accepted::default(),
+            stop_senders: watch::Sender::new(false),
+        };
+        for (seed, (id, ods, name)) in (1..).zip(HUBS) {
+            let relay = Arc::new(Relay::start(broker_address).await.context("no port for the WAN")?);
+            let path = polysystem.directory.join(format!("{id}.toml"));
+            let text = hub_config(id, ods, name, &polysystem.directory, relay.address());
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            let running = RunningHub::start(&HubConfig::load(&path)?).await?;
+            running.hub.set_wan_switch(Arc::clone(&relay));
+            polysystem.relays.push(relay);
+            polysystem.start_senders(&running, id, seed, pause).await?;
+            polysystem.hubs.push(running);
+        }
+        Ok(polysystem)
+    }
+
+    async fn start_senders(
+        &mut self,
+        running: &RunningHub,
+        hub: &'static str,
+        seed: u64,
+        pause: Duration,
+    ) -> anyhow::Result<()> {
+        for (system, voice) in [("rio", Voice::Rio), ("pas", Voice::SecondaryCare)] {
+            let address = listening(running, system).await?;
+            let mut traffic = Traffic::new(voice, &format!("{system}-"), PEOPLE, seed);
+            let (accepted, mut stop) = (Arc::clone(&self.accepted), self.stop_senders.subscribe());
+            self.senders.spawn(async move {
+                let mut sender = Sender::new(address);
+                while !*stop.borrow_and_update() {
+                    let message = traffic.next(SystemClock.now());
+                    sender.deliver(&message.control_id, &message.bytes).await;
+                    let name = (hub.to_owned(), system.to_owned(), message.control_id);
+                    accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        _ = stop.changed() => {}
+                    }
+                }
+                sender.repeats
+            });
+        }
+        Ok(())
+    }
+
+    fn set_wan(&self, connected: bool) {
+        self.relays.iter().for_each(|relay| relay.set_connected(connected));
+    }
+
+    /// Waits, and returns the most entries that waited for the centre meanwhile.
+    async fn queued_during(&self, duration: Duration) -> u64 {
+        let until = Instant::now() + duration;
+        let mut most = 0;
+        while Instant::now() < until {
+            most = most.max(self.queued());
+            sleep(LOOK_EVERY).await;
+        }
+        most
+    }
+
+    fn queued(&self) -> u64 {
+        let waiting = |running: &RunningHub| -> u64 {
+            let status = tokio::task::block_in_place(|| running.hub.condition());
+            status.queue.iter().map(|queue| queue.entries).sum()
+        };
+        self.hubs.iter().map(waiting).sum()
+    }
+
+    /// Stops the simulated systems, each after its last message is accepted; returns how often they repeated.
+    async fn stop_sending(&mut self) -> u64 {
+        self.stop_senders.send_replace(true);
+        let mut repeats = 0;
+        while let Some(ended) = self.senders.join_next().await {
+            repeats += ended.unwrap_or(0);
+        }
+        repeats
+    }
+
+    async fn drained(&self) -> bool {
+        let until = Instant::now() + DRAIN_WITHIN;
+        while 0 < self.queued() {
+            if until < Instant::now() {
+                return false;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        true
+    }
+
+    /// Compares what the senders were told with what the centre has.
+    async fn reconcile(&self) -> anyhow::Result<Summary> {
+        let mut present: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+        let count = |entry: crate::centre::entries::StoredEntry| {
+            *present.entry((entry.hub.to_string(), entry.system, entry.source_id)).or_default() += 1;
+            true
+        };
+        self.centre.store.entries(&Filter::default(), count).await?;
+        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_centre = accepted.iter().filter(|name| present.contains_key(name)).count() as u64;
+        let mut summary = Summary {
+            accepted: accepted.len() as u64,
+            at_centre,
+            duplicates: present.values().map(|count| count - 1).sum(),
+            lost: accepted.len() as u64 - at_centre,
+            outage_seconds: 0.0,
+            drain_seconds: 0.0,
+            seconds: 0,
+            repeats: 0,
+            queued_max: 0,
+            batches: 0,
+            bytes_sent: 0,
+            hubs: self.hubs.len(),
+        };
+        for running in &self.hubs {
+            let centre = running.hub.centre();
+            summary.batches += centre.batches_sent;
+            summary.bytes_sent += centre.bytes_sent;
+        }
+        Ok(summary)
+    }
+
+    fn introduce(&self, portal: SocketAddr) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "A polysystem is running on this machine: a centre, a broker and two hubs.")?;
+        for running in &self.hubs {
+            writeln!(out, "\n  {}", running.hub.identity().name)?;
+            for link in running.hub.condition().links {
+                writeln!(out, "    {:<16} HL7 v2 over MLLP, {}", link.kind, link.address)?;
+            }
+        }
+        writeln!(out, "\nThe portal:          http://{portal}/   (no sign-in: it shows no patient data)")?;
+        writeln!(
+            out,
+            "What the centre has: target/release/polycentre entries --config {} --json",
+            self.directory.join("polycentre.toml").display()
+        )?;
+        writeln!(out, "\nCut the WAN on the portal and watch the queues; press Ctrl-C to end.")?;
+        out.flush()?;
+        Ok(())
+    }
+
+    async fn end(self) {
+        let Self { directory, broker, centre, hubs, .. } = self;
+        for running in hubs {
+            running.end().await;
+        }
+        centre.end().await;
+        broker.stop().await;
+        if let Err(error) = std::fs::remove_dir_all(&directory) {
+            tracing::warn!(%error, directory = %directory.display(), "the demonstration's files stay behind");
+        }
+    }
+}
+
+fn issue_certificates(pki: &Path) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    pki::init(pki, now)?;
+    pki::issue_centre(pki, Issue::new(now))?;
+    pki::issue_broker(pki, &["localhost".to_owned()], true, Issue::new(now))?;
+    for (id, ..) in HUBS {
+        pki::issue_hub(pki, &id.parse::<HubId>()?, Issue::new(now))?;
+    }
+    Ok(())
+}
+
+fn centre_config(directory: &Path, pki: &Path, port: u16) -> CentreConfig {
+    let text = format!(
+        "[broker]\nurl = \"mqtts://localhost:{port}\"\nca = \"pki/ca.pem\"\ncertificate = \"pki/centre.pem\"\nkey = \"pki/centre.key\"\n\n[store]\nembedded = \"centre\"\n"
+    );
+    // For `polycentre entries` beside the demonstration; without it the demonstration runs all the same.
+    if let Err(error) = std::fs::write(directory.join("polycentre.toml"), text) {
+        tracing::warn!(%error, "no polycentre.toml for others to use");
+    }
+    CentreConfig {
+        broker: BrokerSection {
+            url: format!("mqtts://localhost:{port}"),
+            ca: pki.join("ca.pem"),
+            certificate: pki.join("centre.pem"),
+            key: pki.join("centre.key"),
+            crl: None,
+            workers: 2,
+        },
+        store: StoreSection { postgres: None, embedded: Some(directory.join("centre")) },
+        console: None,
+    }
+}
+
+fn hub_config(id: &str, ods: &str, name: &str, directory: &Path, wan: SocketAddr) -> String {
+    let state = directory.join(id);
+    format!(
+        "[hub]\nid = \"{id}\"\nods = \"{ods}\"\nname = \"{name}\"\nstate = \"{state}\"\n\n\
+         [centre]\nbroker = \"mqtts://localhost:{port}\"\nca = \"pki/ca.pem\"\n\
+         certificate = \"pki/{id}.pem\"\nkey = \"pki/{id}.key\"\n\n\
+         [[rio]]\nname = \"rio\"\nlisten = \"127.0.0.1:0\"\n\n\
+         [[secondary-care]]\nname = \"pas\"\nlisten = \"127.0.0.1:0\"\n",
+        state = state.display(),
+        port = wan.port(),
+    )
+}
+
+/// Waits until a link's port is open, and returns it.
+async fn listening(running: &RunningHub, name: &str) -> anyhow::Result<SocketAddr> {
+    for _ in 0..200 {
+        let links = tokio::task::block_in_place(|| running.hub.condition().links);
+        let address = links.iter().find(|link| link.name == name).and_then(|link| link.address.parse().ok());
+        if let Some(address) = address.filter(|address: &SocketAddr| address.port() != 0) {
+            return Ok(address);
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    anyhow::bail!("the link {name} does not listen")
+}

@@ -1,0 +1,331 @@
+//! A hub put together from its configuration, running, and ended in good order.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use crate::{
+    config::{Hl7Section, HubConfig, PortalSection},
+    flow::{
+        alarm::AlarmCode,
+        hub::{Hub, Identity, Parts},
+        operate::Operate,
+        send::Outgoing,
+    },
+    journal::{Journal, Log, Options, Recovery},
+    manage::{health, socket::AdminSocket, systemd::Notifier},
+    portal,
+    sync::{
+        courier::{Courier, last_will},
+        mqtt::{MqttOptions, MqttUplink},
+        outbox::Limits,
+    },
+    sys::{
+        clock::{Clock, SystemClock},
+        disk::{Disk, RealDisk},
+        entropy::Entropy,
+        tls::{ClientFiles, OldestProtocol, ServerFiles, ServerTls},
+        url::BrokerUrl,
+    },
+    systems::{
+        hl7::{Dialect, Server, ServerOptions, translate_entry},
+        rio, secondary_care,
+    },
+};
+
+/// How often the disk is looked after, alarms are judged and the watchdog is fed.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+/// How often a journal that cannot be read is tried again before damaged segments are set aside.
+const OPEN_ATTEMPTS: usize = 3;
+const OPEN_AGAIN: Duration = Duration::from_secs(2);
+/// How long everything may take to end before it is cut off.
+const END_WITHIN: Duration = Duration::from_secs(8);
+
+/// A running hub.
+#[derive(Debug)]
+pub struct RunningHub {
+    /// What edges, and tests, hold on to.
+    pub hub: Arc<Hub>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl RunningHub {
+    /// Starts a hub: its journal first, then what feeds it, then what empties it.
+    ///
+    /// # Errors
+    /// Another hub has the state folder, the journal's folder cannot be read, a certificate for listening
+    /// cannot be used, or the portal's port is taken.
+    pub async fn start(config: &HubConfig) -> anyhow::Result<Self> {
+        let (clock, disk): (Arc<dyn Clock>, Arc<dyn Disk>) = (Arc::new(SystemClock), Arc::new(RealDisk));
+        let state = &config.hub.state;
+        disk.create_directory(state).with_context(|| format!("cannot make {}", state.display()))?;
+        // First, because it is what keeps a second hub away from the journal.
+        let socket = AdminSocket::bind(&socket_path(state), None)?;
+        let (log, recovery) = open_journal(&disk, state, config, clock.as_ref()).await?;
+        let journal = Journal::start(log, Arc::clone(&clock)).context("cannot start the journal's thread")?;
+        let identity = Identity {
+            id: config.hub.id.clone(),
+            ods: config.hub.ods.clone(),
+            name: config.hub.name.clone(),
+        };
+        let parts = Parts { identity, journal, clock: Arc::clone(&clock), disk, translate: translate_entry };
+        let hub = Hub::new(parts, state, &config.centre.broker)
+            .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
+        report(&hub, &recovery);
+        let mut running = Self { hub, stop: watch::Sender::new(false), tasks: JoinSet::new() };
+        running.start_upkeep();
+        running.start_links(config, &clock)?;
+        running.start_courier(config)?;
+        let operated: Arc<dyn Operate> = Arc::clone(&running.hub) as Arc<dyn Operate>;
+        running.spawn_until_stop(socket.serve(operated));
+        Ok(running)
+    }
+
+    /// Serves the portal of this hub.
+    ///
+    /// # Errors
+    /// Its certificate cannot be used, or its port is taken.
+    pub async fn start_portal(&mut self, section: &PortalSection) -> anyhow::Result<()> {
+        let hubs: Vec<Arc<dyn Operate>> = vec![Arc::clone(&self.hub) as Arc<dyn Operate>];
+        let tls = match (&section.certificate, &section.key) {
+            (Some(certificate), Some(key)) => {
+                let files = ServerFiles {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    client_ca: None,
+                    revocation_list: None,
+                };
+                Some(ServerTls::load(&files, OldestProtocol::Tls12, Arc::new(SystemClock))?)
+            }
+            _ => None,
+        };
+        let listener = TcpListener::bind(section.listen)
+            .await
+            .with_context(|| format!("the portal cannot listen on {}", section.listen))?;
+        tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "portal");
+        let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
+        let stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            if let Err(error) = portal::server::serve(listener, tls, router, stop).await {
+                tracing::error!(%error, "the portal ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Tells systemd that the hub is ready, and goes on telling it that it lives.
+    ///
+    /// # Errors
+    /// systemd named an address that cannot be used.
+    pub fn start_notifying(&mut self) -> anyhow::Result<()> {
+        let notifier = Notifier::from_environment().context("NOTIFY_SOCKET cannot be used")?;
+        let hubs: Vec<Arc<dyn Operate>> = vec![Arc::clone(&self.hub) as Arc<dyn Operate>];
+        notifier.ready();
+        self.spawn_until_stop(async move { notifier.watch(&hubs).await });
+        Ok(())
+    }
+
+    /// Ends the hub: what feeds the journal first, then what empties it, then the journal.
+    pub async fn end(mut self) {
+        self.stop.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(END_WITHIN, ended).await.is_err() {
+            tracing::warn!("some tasks did not end in time: cut off");
+            self.tasks.shutdown().await;
+        }
+        self.hub.close().await;
+    }
+
+    fn start_upkeep(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        self.spawn_until_stop(async move {
+            let mut ticks = interval(MAINTAIN_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if hub.maintain().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn start_links(&mut self, config: &HubConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
+        let large = Server::large_messages();
+        for section in &config.rio {
+            self.start_link(section, rio::DIALECT, &large, clock)?;
+        }
+        for section in &config.secondary_care {
+            self.start_link(section, secondary_care::DIALECT, &large, clock)?;
+        }
+        let now = self.hub.now();
+        for (kind, name) in &config.unsupported {
+            let link = self.hub.add_link(name, "not supported yet", "");
+            let text = format!("links of the kind [[{kind}]] are not served by this version");
+            link.down(&text, now);
+            self.hub.alarms().raise(AlarmCode::ListenerDown, name, text, now);
+        }
+        Ok(())
+    }
+
+    fn start_link(
+        &mut self,
+        section: &Hl7Section,
+        dialect: Dialect,
+        large: &Arc<Semaphore>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let link = self.hub.add_link(section.name.as_str(), dialect.kind, &section.listen.to_string());
+        if section.deliver.is_some() {
+            tracing::warn!(
+                link = link.name(),
+                "`deliver` is set, and this version sends nothing to systems yet"
+            );
+        }
+        let options = ServerOptions {
+            listen: section.listen,
+            message_bytes_max: usize::try_from(section.message_max_mib << 20)?,
+            connections_max: section.connections_max,
+            idle: section.idle(),
+            write: section.write(),
+        };
+        let server = Server::new(Arc::clone(&self.hub), link, dialect, options, Arc::clone(large));
+        let stop = self.stop.subscribe();
+        match &section.tls {
+            None => drop(self.tasks.spawn(server.run(|stream: TcpStream| async { Ok(stream) }, stop))),
+            Some(tls) => {
+                let files = ServerFiles {
+                    certificate: tls.certificate.clone(),
+                    key: tls.key.clone(),
+                    client_ca: tls.client_ca.clone(),
+                    revocation_list: None,
+                };
+                let tls = ServerTls::load(&files, OldestProtocol::Tls12, Arc::clone(clock))?;
+                let secure = move |stream: TcpStream| {
+                    let tls = tls.clone();
+                    async move { tls.accept(stream).await }
+                };
+                self.tasks.spawn(server.run(secure, stop));
+            }
+        }
+        Ok(())
+    }
+
+    fn start_courier(&mut self, config: &HubConfig) -> anyhow::Result<()> {
+        let centre = &config.centre;
+        let url = BrokerUrl::parse(&centre.broker).context("centre.broker")?;
+        let files = url.tls.then(|| ClientFiles {
+            ca: centre.ca.clone(),
+            certificate: centre.certificate.clone(),
+            key: centre.key.clone(),
+            revocation_list: centre.crl.clone(),
+        });
+        let options = MqttOptions {
+            last_will: last_will(&config.hub.id),
+            socket_directory: run_directory(&config.hub.state),
+            ..MqttOptions::hub(url, files, &config.hub.id)
+        };
+        let outgoing = Outgoing::new(Arc::clone(&self.hub)).context("cannot list parked entries")?;
+        let uplink = Box::new(MqttUplink::new(options));
+        let courier = Courier::new(outgoing, uplink, Limits::default(), Entropy::from_system());
+        self.tasks.spawn(courier.run(self.stop.subscribe()));
+        Ok(())
+    }
+
+    fn spawn_until_stop(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+}
+
+/// Runs a hub until the operating system asks it to end.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn run(config: HubConfig) -> anyhow::Result<()> {
+    let mut running = RunningHub::start(&config).await?;
+    if let Some(portal) = &config.portal {
+        running.start_portal(portal).await?;
+    }
+    running.start_notifying()?;
+    super::asked_to_end().await?;
+    tracing::info!("ending");
+    running.end().await;
+    Ok(())
+}
+
+/// Where a hub's admin socket is.
+pub fn socket_path(state: &Path) -> PathBuf {
+    run_directory(state).join("polygate.sock")
+}
+
+fn run_directory(state: &Path) -> PathBuf {
+    state.join("run")
+}
+
+async fn open_journal(
+    disk: &Arc<dyn Disk>,
+    state: &Path,
+    config: &HubConfig,
+    clock: &dyn Clock,
+) -> anyhow::Result<(Log, Recovery)> {
+    let directory = state.join("journal");
+    let section = &config.journal;
+    let mut options = Options {
+        capacity_bytes: section.capacity_mib << 20,
+        retain_bytes: section.retain_mib << 20,
+        floor_bytes: section.floor_mib << 20,
+        ballast_bytes: section.ballast_mib << 20,
+        consumers: Vec::new(),
+        ..Options::default()
+    };
+    for attempt in 1.. {
+        options.salvage = OPEN_ATTEMPTS < attempt;
+        let opening =
+            Log::open(Arc::clone(disk), &directory, options.clone(), clock.now(), Entropy::from_system());
+        match opening {
+            Ok(opened) => return Ok(opened),
+            Err(error) if options.salvage => {
+                return Err(error).with_context(|| {
+                    format!("the journal in {} cannot be opened; check the disk", directory.display())
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, attempt, "the journal cannot be read: trying again");
+                sleep(OPEN_AGAIN).await;
+            }
+        }
+    }
+    anyhow::bail!("the journal cannot be opened")
+}
+
+fn report(hub: &Hub, recovery: &Recovery) {
+    let Recovery { epoch, clean, existed, torn, damaged_bytes, notes } = recovery;
+    tracing::info!(epoch = epoch.0, clean, existed, torn, damaged_bytes, "journal open");
+    for note in notes {
+        tracing::warn!(note, "the journal was recovered");
+    }
+    if 0 < *damaged_bytes {
+        let text = format!(
+            "{damaged_bytes} bytes of acknowledged entries cannot be read back: {}",
+            notes.join("; ")
+        );
+        hub.alarms().raise(AlarmCode::JournalDamaged, "", text, hub.now());
+    }
+}

@@ -1,0 +1,22 @@
+//! The composition root: the only place that knows every room, puts them together and takes them apart.
+
+#[cfg(feature = "centre")]
+pub mod centre;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod hub;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Returns when the operating system asks the program to end (SIGTERM or SIGINT).
+///
+/// # Errors
+/// The signals cannot be watched.
+pub async fn asked_to_end() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! The command line of `polygate`: arguments in, exit code out (DESIGN: 0 ok, 1 failed, 2 usage or
+//! configuration, 3 degraded, 4 unreachable, 5 refused, 6 conflict).
+
+#[cfg(feature = "centre")]
+pub mod centre;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app,
+    config::{ConfigError, HubConfig},
+    domain::{
+        ids::{Class, HubId},
+        time::Timestamp,
+    },
+    flow::operate::{MessageFilter, MessageId},
+    manage::{
+        client::{self, Exit, Output},
+        protocol::AdminRequest,
+    },
+    telemetry,
+};
+
+const CONFIG: &str = "/etc/polygate/polygate.toml";
+
+/// The hub in a polyclinic's server cupboard.
+#[derive(Debug, Parser)]
+#[command(name = "polygate", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show a whole polysystem on this machine, with simulated systems and a WAN that can be cut
+    #[cfg(feature = "demo")]
+    Demo {
+        /// Without a portal: cut and restore the WAN in the middle, wait for the drain, print one JSON object
+        #[arg(long)]
+        headless: bool,
+        /// For how long the simulated systems send, when headless
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(3..=86_400))]
+        seconds: u64,
+    },
+    /// Write a polygate.toml that is ready to be edited
+    Init {
+        /// Where to write it; made if need be
+        directory: PathBuf,
+        /// The hub's id: the common name of its certificate
+        #[arg(long)]
+        hub: HubId,
+    },
+    /// Check a configuration: every fault with file, line and column
+    Check(ConfigFile),
+    /// Run the hub
+    Run(ConfigFile),
+    /// Show the hub's condition
+    Status(Asked),
+    /// Show what waits for the centre
+    Queue(Asked),
+    /// Check everything the hub depends on
+    Doctor(Asked),
+    /// Find and show messages
+    #[command(subcommand)]
+    Message(Message),
+    /// Decide about entries that the broker or the centre refused
+    #[command(subcommand)]
+    Parked(Parked),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The hub's configuration
+    #[arg(long, default_value = CONFIG)]
+    config: PathBuf,
+}
+
+/// How to reach the running hub, and how to write its answer.
+#[derive(Debug, Args)]
+struct Asked {
+    /// The hub's configuration, which says where its state is
+    #[arg(long, default_value = CONFIG)]
+    config: PathBuf,
+    /// The hub's admin socket, if not the configured one
+    #[arg(long)]
+    socket: Option<PathBuf>,
+    /// Answer in JSON: one document, or one a line for lists
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Message {
+    /// Find messages, newest first
+    Find {
+        #[command(flatten)]
+        asked: Asked,
+        /// From this system, by its configured name
+        #[arg(long)]
+        system: Option<String>,
+        /// Of this kind, such as ADT^A01
+        #[arg(long)]
+        kind: Option<String>,
+        /// With this identifier of the sender's own, such as MSH-10
+        #[arg(long)]
+        source_id: Option<String>,
+        /// Of this class
+        #[arg(long)]
+        class: Option<Class>,
+        /// Accepted at this moment or later, such as 2026-01-31T09:00:00Z
+        #[arg(long, value_parser = moment)]
+        since: Option<Timestamp>,
+        /// Accepted before this moment
+        #[arg(long, value_parser = moment)]
+        until: Option<Timestamp>,
+        /// Those that could not be taken in and were kept aside
+        #[arg(long)]
+        quarantined: bool,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one message's way through the hub
+    Show {
+        #[command(flatten)]
+        asked: Asked,
+        /// 32 hexadecimal digits, or SYSTEM/SOURCE_ID
+        id: MessageId,
+        /// Show its content too, for this reason, which goes on record
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Parked {
+    /// List them, oldest first
+    List(Asked),
+    /// Queue one once more
+    Resend {
+        #[command(flatten)]
+        asked: Asked,
+        /// Its number, as `parked list` shows it
+        number: u64,
+    },
+    /// Give one up for good
+    Discard {
+        #[command(flatten)]
+        asked: Asked,
+        /// Its number, as `parked list` shows it
+        number: u64,
+        /// Why; goes on record
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment: jiff::Timestamp = text.parse().map_err(|_| "write it as 2026-01-31T09:00:00Z".to_owned())?;
+    Ok(Timestamp(moment.as_millisecond()))
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            // Nobody may be reading: then there is nobody to tell.
+            drop(error.print());
+            return if asked_for { ExitCode::SUCCESS } else { Exit::Usage.into() };
+        }
+    };
+    act(arguments.command).into()
+}
+
+fn act(command: Command) -> Exit {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo { headless, seconds } => demo(headless, seconds),
+        Command::Init { directory, hub } => init(&directory, &hub),
+        Command::Check(file) => check(&file.config),
+        Command::Run(file) => run(&file.config),
+        Command::Status(asked) => ask(&asked, &AdminRequest::Status),
+        Command::Queue(asked) => ask(&asked, &AdminRequest::Queue),
+        Command::Doctor(asked) => ask(&asked, &AdminRequest::Doctor),
+        Command::Message(message) => ask_message(message),
+        Command::Parked(Parked::List(asked)) => ask(&asked, &AdminRequest::ParkedList),
+        Command::Parked(Parked::Resend { asked, number }) => {
+            ask(&asked, &AdminRequest::ParkedResend { number })
+        }
+        Command::Parked(Parked::Discard { asked, number, reason }) => {
+            ask(&asked, &AdminRequest::ParkedDiscard { number, reason })
+        }
+    }
+}
+
+fn ask_message(message: Message) -> Exit {
+    match message {
+        Message::Show { asked, id, reveal } => ask(&asked, &AdminRequest::MessageShow { id, reveal }),
+        Message::Find { asked, system, kind, source_id, class, since, until, quarantined, limit } => {
+            let filter = MessageFilter { system, kind, source_id, since, until, class, quarantined, limit };
+            ask(&asked, &AdminRequest::MessageFind { filter })
+        }
+    }
+}
+
+/// Asks the running hub and writes its answer.
+fn ask(asked: &Asked, request: &AdminRequest) -> Exit {
+    let socket = match &asked.socket {
+        Some(socket) => socket.clone(),
+        None => match HubConfig::load(&asked.config) {
+            Ok(config) => app::hub::socket_path(&config.hub.state),
+            Err(error) => return complain(&error),
+        },
+    };
+    let output = Output::for_stdout(asked.json);
+    client::run(&socket, request, output, &mut io::stdout().lock(), &mut io::stderr().lock())
+}
+
+fn check(path: &Path) -> Exit {
+    match HubConfig::load(path) {
+        Ok(config) => {
+            for (kind, name) in &config.unsupported {
+                say(
+                    &mut io::stderr(),
+                    &format!("{}: [[{kind}]] {name}: not served by this version", path.display()),
+                );
+            }
+            say(&mut io::stdout(), &format!("{}: ok", path.display()));
+            Exit::Ok
+        }
+        Err(error) => complain(&error),
+    }
+}
+
+fn run(path: &Path) -> Exit {
+    let config = match HubConfig::load(path) {
+        Ok(config) => config,
+        Err(error) => return complain(&error),
+    };
+    telemetry::start("info");
+    in_runtime(app::hub::run(config))
+}
+
+#[cfg(feature = "demo")]
+fn demo(headless: bool, seconds: u64) -> Exit {
+    telemetry::start("warn");
+    if !headless {
+        return in_runtime(app::demo::show());
+    }
+    let mut clean = false;
+    let exit = in_runtime(async {
+        let summary = app::demo::count(seconds).await?;
+        clean = summary.lost == 0 && summary.duplicates == 0;
+        say(&mut io::stdout(), &serde_json::to_string(&summary)?);
+        Ok(())
+    });
+    if exit == Exit::Ok && !clean { Exit::Failed } else { exit }
+}
+
+fn init(directory: &Path, hub: &HubId) -> Exit {
+    let path = directory.join("polygate.toml");
+    let written = std::fs::create_dir_all(directory).and_then(|()| {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        file.write_all(crate::config::template(hub).as_bytes())
+    });
+    match written {
+        Ok(()) => {
+            say(&mut io::stdout(), &path.display().to_string());
+            let next = format!(
+                "edit it, put ca.pem, {hub}.pem and {hub}.key beside it, then: polygate check --config {}",
+                path.display()
+            );
+            say(&mut io::stderr(), &next);
+            Exit::Ok
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            say(&mut io::stderr(), &format!("{}: is there already, and is left as it is", path.display()));
+            Exit::Conflict
+        }
+        Err(error) => {
+            say(&mut io::stderr(), &format!("{}: {error}", path.display()));
+            Exit::Failed
+        }
+    }
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&mut io::stderr(), &format!("polygate: no threads: {error}"));
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(work) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            say(&mut io::stderr(), &format!("polygate: {error:#}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn complain(error: &ConfigError) -> Exit {
+    say(&mut io::stderr(), &error.to_string());
+    if io::stderr().is_terminal() {
+        say(&mut io::stderr(), "next: mend it, then: polygate check");
+    }
+    Exit::Usage
+}
+
+/// Writes a line for people or scripts; if nobody reads it, nothing is left to do.
+fn say(out: &mut dyn Write, line: &str) {
+    writeln!(out, "{line}").unwrap_or_default();
+}

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::flow::words;
+
 use super::{
     protocol::{AdminRequest, Fault, FaultKind, REPLY_BYTES_MAX, Reply, chain},
     render,
@@ -119,15 +121,21 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
-    let written = match send(socket, request) {
-        Ok(answer) => render::write(request, &answer, output, out, err),
-        Err(error) => complain(&error, err).map(|()| error.exit()),
+    let answer = match send(socket, request) {
+        Ok(answer) => answer,
+        Err(error) => {
+            complain(&chain(&error), error.next_step(), err);
+            return error.exit();
+        }
     };
-    match written {
-        Ok(exit) => exit,
-        // Whoever reads our output, such as `head`, may have had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-        Err(_) => Exit::Failed,
+    match render::write(request, &answer, output, out, err) {
+        Ok(()) => render::exit(request, &answer),
+        // Whoever reads our output, such as `head`, has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => render::exit(request, &answer),
+        Err(error) => {
+            complain(&format!("the answer could not be printed: {error}"), "", err);
+            Exit::Failed
+        }
     }
 }
 
@@ -162,10 +170,55 @@ fn exchange(socket: &Path, request: &AdminRequest) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-fn complain(error: &ClientError, err: &mut dyn Write) -> io::Result<()> {
-    writeln!(err, "error: {}", crate::flow::words::line(&chain(error)))?;
-    if !error.next_step().is_empty() {
-        writeln!(err, "next: {}", crate::flow::words::line(error.next_step()))?;
+/// If even this cannot be written, the exit code has to say it all.
+fn complain(what: &str, next_step: &str, err: &mut dyn Write) {
+    let next =
+        if next_step.is_empty() { String::new() } else { format!("next: {}\n", words::line(next_step)) };
+    write!(err, "error: {}\n{next}", words::line(what)).unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_tell_faults_apart() {
+        let fault = |kind| ClientError::Fault(Fault::new(kind, "")).exit() as u8;
+        assert_eq!(fault(FaultKind::Failed), 1);
+        assert_eq!(fault(FaultKind::NotFound), 1);
+        assert_eq!(fault(FaultKind::NotAvailable), 1);
+        assert_eq!(fault(FaultKind::Invalid), 2);
+        assert_eq!(fault(FaultKind::Busy), 4);
+        assert_eq!(fault(FaultKind::Refused), 5);
+        assert_eq!(fault(FaultKind::Conflict), 6);
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(ClientError::Forbidden { path: PathBuf::new(), source }.exit() as u8, 5);
     }
-    Ok(())
+
+    #[test]
+    fn an_error_says_what_where_why_and_what_next() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let error = ClientError::Unreachable { path: PathBuf::from("/run/polygate.sock"), source };
+        let mut err = Vec::new();
+        complain(&chain(&error), error.next_step(), &mut err);
+        let expected = "error: no hub answers at /run/polygate.sock: no such file\n\
+                        next: is polygate running? systemctl status polygate\n";
+        assert_eq!(String::from_utf8(err).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_exit_code_survives_when_nothing_can_be_written() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let nowhere = Path::new("/nonexistent/socket");
+        let exit = run(nowhere, &AdminRequest::Queue, Output::default(), &mut Closed, &mut Closed);
+        assert_eq!(exit, Exit::Unreachable);
+    }
 }

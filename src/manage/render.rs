@@ -21,7 +21,7 @@ use super::{
     table::{Cell, Tone, paint, table},
 };
 
-/// Writes a hub's answer to `out`, and remarks to `err`; gives the command's exit code.
+/// Writes a hub's answer to `out`, and remarks to `err`.
 ///
 /// # Errors
 /// Writing fails, or the answer is not one to this request.
@@ -31,10 +31,9 @@ pub fn write(
     output: Output,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> io::Result<Exit> {
+) -> io::Result<()> {
     if output.json {
-        write_json(answer, out)?;
-        return exit(request, answer);
+        return write_json(answer, out);
     }
     let colour = output.colour;
     match request {
@@ -68,7 +67,18 @@ pub fn write(
             writeln!(out, "the WAN is {}", if *connected { "connected" } else { "cut" })?;
         }
     }
-    exit(request, answer)
+    out.flush()
+}
+
+/// What a script learns from an answer: [`Exit::Degraded`] if it says that something needs attention.
+pub fn exit(request: &AdminRequest, answer: &Value) -> Exit {
+    let checked_well = |check: &Value| check["state"] == "ok";
+    let well = match request {
+        AdminRequest::Status => answer["condition"] == "ok",
+        AdminRequest::Doctor => answer.as_array().is_some_and(|checks| checks.iter().all(checked_well)),
+        _ => true,
+    };
+    if well { Exit::Ok } else { Exit::Degraded }
 }
 
 /// The parts of [`HubStatus`](crate::flow::status::HubStatus) that are printed.
@@ -158,15 +168,6 @@ fn write_json(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
         Value::Array(items) => items.iter().try_for_each(|item| writeln!(out, "{item}")),
         document => writeln!(out, "{document}"),
     }
-}
-
-fn exit(request: &AdminRequest, answer: &Value) -> io::Result<Exit> {
-    let well = match request {
-        AdminRequest::Status => answer["condition"] == "ok",
-        AdminRequest::Doctor => read::<Vec<Check>>(answer)?.iter().all(|check| check.state == CheckState::Ok),
-        _ => true,
-    };
-    Ok(if well { Exit::Ok } else { Exit::Degraded })
 }
 
 fn tone(word: &str) -> Tone {
@@ -365,8 +366,8 @@ mod tests {
     fn printed(hub: &FakeHub, request: &AdminRequest, output: Output) -> (Exit, String, String) {
         let answer = commands::answer(hub, request.clone(), "uid 7").unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = write(request, &answer, output, &mut out, &mut err).unwrap();
-        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        write(request, &answer, output, &mut out, &mut err).unwrap();
+        (exit(request, &answer), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
     fn plain(hub: &FakeHub, request: &str) -> (Exit, String, String) {

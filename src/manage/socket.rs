@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, DirBuilder, Permissions},
-    io,
+    io::{self, Write as _},
     os::unix::{
         fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown},
         net::UnixStream as BlockingStream,
@@ -126,7 +126,7 @@ impl AdminSocket {
                         drop(slot);
                     });
                 }
-                Err(fault) => turn_away(&stream, &fault),
+                Err(fault) => turn_away(stream, fault),
             }
         }
     }
@@ -216,9 +216,11 @@ fn is_member(pid: i32, gid: u32) -> bool {
     groups.split_whitespace().any(|group| group.parse() == Ok(gid))
 }
 
-/// A line for one who may not stay. It fits the socket's buffer, and no time is spent on one who does not read it.
-fn turn_away(stream: &UnixStream, fault: &Fault) {
-    if let Err(error) = stream.try_write(&line(&Reply::Error(fault.clone()))) {
+/// A line for one who may not stay. It fits the socket's buffer, and no time is spent on one who does not read it:
+/// the standard library's stream stays non-blocking, and needs no turn of the reactor before its first write.
+fn turn_away(stream: UnixStream, fault: Fault) {
+    let written = stream.into_std().and_then(|mut stream| stream.write_all(&line(&Reply::Error(fault))));
+    if let Err(error) = written {
         tracing::debug!(%error, "nobody heard why they were turned away");
     }
 }

@@ -199,8 +199,7 @@ fn supplementary_groups_make_members() {
 #[tokio::test]
 async fn a_refusal_ends_with_five() {
     let (here, there) = UnixStream::pair().unwrap();
-    turn_away(&here, &Fault::new(FaultKind::Refused, "user 7 may not operate this hub"));
-    drop(here);
+    turn_away(here, Fault::new(FaultKind::Refused, "user 7 may not operate this hub"));
     let mut heard = String::new();
     BufReader::new(there).read_to_string(&mut heard).await.unwrap();
     let Reply::Error(fault) = serde_json::from_str(&heard).unwrap() else { panic!("{heard}") };

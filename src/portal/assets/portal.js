@@ -77,14 +77,13 @@
   }
 
   function say(text, isOld) {
-    if (state.textContent !== text) {
-      state.textContent = text;
-      // Losing the hub is worth saying aloud; that all goes on is not.
-      if (isOld) {
-        announce.textContent = text;
-      }
-    }
+    const wasOld = document.body.classList.contains("is-old");
+    state.textContent = text;
     document.body.classList.toggle("is-old", isOld);
+    // Losing the hub and having it back are worth saying aloud; that all goes on is not.
+    if (isOld !== wasOld) {
+      announce.textContent = isOld ? text : "The hub answers again. " + announced;
+    }
   }
 
   function clock(moment) {

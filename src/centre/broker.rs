@@ -197,9 +197,10 @@ fn listen(options: &BrokerOptions) -> rmqtt::Result<Listener> {
 /// Who may connect, publish and subscribe (`docs/protocol.md`).
 struct AccessList;
 
+#[expect(elided_lifetimes_in_paths, reason = "the trait's own signature, through async_trait, needs it so")]
 #[async_trait]
 impl Handler for AccessList {
-    async fn hook(&self, parameter: &Parameter<'_>, so_far: Option<HookResult>) -> ReturnType {
+    async fn hook(&self, parameter: &Parameter, so_far: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(connect) => {
                 let answer = match may_connect(connect) {

@@ -197,9 +197,9 @@ fn listen(options: &BrokerOptions) -> rmqtt::Result<Listener> {
 /// Who may connect, publish and subscribe (`docs/protocol.md`).
 struct AccessList;
 
+#[expect(elided_lifetimes_in_paths, reason = "the trait's own signature, through async_trait, needs it so")]
 #[async_trait]
 impl Handler for AccessList {
-    #[expect(elided_lifetimes_in_paths, reason = "the trait elides it, and async_trait wants the same")]
     async fn hook(&self, parameter: &Parameter, so_far: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(connect) => {

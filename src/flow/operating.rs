@@ -64,10 +64,7 @@ impl Operate for Hub {
             }
             true
         })?;
-        let (record, entry) = match found {
-            Some(found) => found,
-            None => return self.show_quarantined(id, reveal),
-        };
+        let Some((record, entry)) = found else { return self.show_quarantined(id, reveal) };
         let message = self.found(&record, &entry);
         let content = self.reveal(&message, reveal, entry.raw.as_ref().unwrap_or(&entry.body));
         let mut journey = vec![Step {

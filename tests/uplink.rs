@@ -1,4 +1,5 @@
 //! The uplink against a broker that misbehaves in every way we know of.
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -342,6 +343,12 @@ async fn a_second_box_with_the_same_identity_is_named() {
     let mut talk = talk(Accept::default()).await;
     talk.connection.disconnect(0x8e).await;
     assert_eq!(talk.closed().await, UplinkError::TakenOver);
+
+    // A DISCONNECT may end after the reason; rumqttc alone would lose it.
+    let Talk { mut session, mut connection, .. } = self::talk(Accept::default()).await;
+    connection.send(&[0xe0, 1, 0x8e]).await;
+    drop(connection);
+    assert!(matches!(event(&mut session).await, Event::Closed(UplinkError::TakenOver)));
 }
 
 #[tokio::test]

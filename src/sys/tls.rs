@@ -479,3 +479,38 @@ fn mismatch(error: &rustls::Error, certificate: &Path) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::SystemClock;
+
+    #[test]
+    fn errors_name_the_file_and_what_to_do() {
+        let directory = std::env::temp_dir().join(format!("polygate-tls-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let at = |name: &str| directory.join(name);
+        let files = ClientFiles {
+            ca: at("ca.pem"),
+            certificate: at("hub.pem"),
+            key: at("hub.key"),
+            revocation_list: None,
+        };
+        let load = || ClientTls::load(&files, Arc::new(SystemClock)).unwrap_err().to_string();
+        let missing = load();
+        assert!(missing.contains("ca.pem") && missing.contains("check the path"), "{missing}");
+        for file in [&files.ca, &files.certificate, &files.key] {
+            fs::write(file, "-----BEGIN NOTHING-----\nc2VjcmV0\n-----END NOTHING-----\n").unwrap();
+        }
+        let empty = load();
+        assert!(empty.contains("ca.pem") && empty.contains("BEGIN CERTIFICATE"), "{empty}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn key_agreement_is_post_quantum_first() {
+        let names: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
+        assert_eq!(names.first(), Some(&rustls::NamedGroup::X25519MLKEM768));
+        assert!(names.contains(&rustls::NamedGroup::X25519), "brokers that do not know it");
+    }
+}

@@ -92,6 +92,9 @@ pub enum TunnelError {
     },
 }
 
+/// Sees every byte from the broker, in order.
+pub type Watch = Box<dyn FnMut(&[u8]) + Send>;
+
 /// One dialled connection, waiting for its client or serving it.
 #[derive(Debug)]
 pub struct Tunnel {
@@ -108,7 +111,8 @@ struct State {
 
 impl Tunnel {
     /// Dials the broker, and waits for the client on a Unix socket in a directory of its own (mode 0700) in
-    /// `directory`. TLS is spoken where `url` says so; `deadline` is for name, and again for TLS.
+    /// `directory`. TLS is spoken where `url` says so; `deadline` is for the name, and again for TLS. `watch` sees
+    /// what the broker sends.
     ///
     /// # Errors
     /// Names the step that failed.
@@ -117,16 +121,17 @@ impl Tunnel {
         tls: Option<&ClientTls>,
         directory: &Path,
         deadline: Duration,
+        watch: Watch,
     ) -> Result<Self, TunnelError> {
         let stream = dial(url, deadline).await?;
         let state = Arc::new(State::default());
         let (socket, listener) = PrivateSocket::bind(directory)?;
         match tls.filter(|_| url.tls) {
-            None => spawn(listener, stream, Arc::clone(&state)),
+            None => spawn(listener, stream, Arc::clone(&state), watch),
             Some(tls) => {
                 let shaken = within(deadline, "the TLS handshake", tls.connect(&url.host, stream)).await?;
                 let stream = shaken.map_err(|error| TunnelError::Tls(tls::explain(&error)))?;
-                spawn(listener, stream, Arc::clone(&state));
+                spawn(listener, stream, Arc::clone(&state), watch);
             }
         }
         Ok(Self { socket, state })
@@ -253,25 +258,40 @@ impl Drop for PrivateSocket {
 }
 
 /// Serves the client when it comes, until either end goes.
-fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>)
+fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>, watch: Watch)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     tokio::spawn(async move {
         if let Ok(Ok((local, _))) = timeout(FETCH_DEADLINE, listener.accept()).await {
             drop(listener);
-            join(local, remote, &state).await;
+            join(local, remote, &state, watch).await;
         }
     });
 }
 
 /// Copies both ways until either end goes, and then lets the other go.
-async fn join<S: AsyncRead + AsyncWrite>(mut local: UnixStream, remote: S, state: &State) {
+async fn join<S: AsyncRead + AsyncWrite>(mut local: UnixStream, remote: S, state: &State, mut watch: Watch) {
     let (mut remote_reader, mut remote_writer) = tokio::io::split(remote);
     let (mut local_reader, mut local_writer) = local.split();
+    let count = |bytes: &[u8]| {
+        state.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    };
+    let outward = copy(&mut local_reader, &mut remote_writer, count);
+    let inward = copy(&mut remote_reader, &mut local_writer, &mut watch);
     let ended = tokio::select! {
-        ended = copy(&mut local_reader, &mut remote_writer, Some(&state.sent_bytes)) => ended.map(|()| Ended::Local),
-        ended = copy(&mut remote_reader, &mut local_writer, None) => ended.map(|()| Ended::Remote),
+        // What the broker says at the end is its reason: it is read before a failed write is noticed.
+        biased;
+        ended = inward => match ended {
+            Ok(()) => Ok(Ended::Remote),
+            Err(Side::Reading(error)) => Err(Broken::Remote(error)),
+            Err(Side::Writing(error)) => Err(Broken::Local(error)),
+        },
+        ended = outward => match ended {
+            Ok(()) => Ok(Ended::Local),
+            Err(Side::Reading(error)) => Err(Broken::Local(error)),
+            Err(Side::Writing(error)) => Err(Broken::Remote(error)),
+        },
     };
     match ended {
         Ok(Ended::Local) => {
@@ -295,32 +315,33 @@ enum Ended {
     Remote,
 }
 
-/// Which side of the tunnel an error came from.
+/// Which end of the tunnel an error came from.
 enum Broken {
     Local(io::Error),
     Remote(io::Error),
 }
 
-/// Copies one direction to its end. `count` is given on the way out, and tells the sides apart.
+/// Which side of one direction an error came from.
+enum Side {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+/// Copies one direction to its end. `see` is shown what is passed on.
 async fn copy(
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
-    count: Option<&AtomicU64>,
-) -> Result<(), Broken> {
-    let (reading, writing): (fn(io::Error) -> Broken, fn(io::Error) -> Broken) = match count {
-        Some(_) => (Broken::Local, Broken::Remote),
-        None => (Broken::Remote, Broken::Local),
-    };
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), Side> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let length = reader.read(&mut buffer).await.map_err(reading)?;
+        let length = reader.read(&mut buffer).await.map_err(Side::Reading)?;
         if length == 0 {
             return Ok(());
         }
-        writer.write_all(buffer.get(..length).unwrap_or_default()).await.map_err(writing)?;
-        writer.flush().await.map_err(writing)?;
-        if let Some(count) = count {
-            count.fetch_add(length as u64, Ordering::Relaxed);
-        }
+        let bytes = buffer.get(..length).unwrap_or_default();
+        see(bytes);
+        writer.write_all(bytes).await.map_err(Side::Writing)?;
+        writer.flush().await.map_err(Side::Writing)?;
     }
 }

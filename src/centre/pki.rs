@@ -345,12 +345,22 @@ mod tests {
         assert!(matches!(issue_broker(&directory.0, &[], false, Issue::new(NOW)), Err(PkiError::NoNames)));
     }
 
-    /// What each end of a handshake says, at `at`.
+    /// Whom the server sees, or what either end says, at `at`.
     async fn handshake(
         directory: &Path,
         client: &str,
         server: &str,
         at: Timestamp,
+    ) -> Result<String, String> {
+        handshake_with(directory, client, server, at, None).await
+    }
+
+    async fn handshake_with(
+        directory: &Path,
+        client: &str,
+        server: &str,
+        at: Timestamp,
+        revocation_list: Option<PathBuf>,
     ) -> Result<String, String> {
         let path = |name: &str, extension: &str| directory.join(format!("{name}.{extension}"));
         let clock = Arc::new(SimulatedClock::new(at));
@@ -365,7 +375,7 @@ mod tests {
             certificate: path("broker", "pem"),
             key: path("broker", "key"),
             client_ca: Some(path("ca", "pem")),
-            revocation_list: None,
+            revocation_list,
         };
         let accepting = ServerTls::load(&files, OldestProtocol::Tls13, clock).unwrap();
         let (near, far) = tokio::io::duplex(1 << 16);
@@ -403,5 +413,64 @@ mod tests {
             let refused = handshake(&directory.0, "soho", "localhost", at).await;
             assert!(refused.unwrap_err().contains(why), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn revocation_lists_are_enforced_and_so_is_their_end() {
+        let directory = Directory::new("revocation");
+        init(&directory.0, NOW).unwrap();
+        loopback(&directory.0, Issue::new(NOW)).unwrap();
+        issue_hub(&directory.0, &hub("soho"), Issue::new(NOW)).unwrap();
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: moment(NOW).unwrap(),
+            next_update: moment(NOW.plus(Duration::from_secs(3600))).unwrap(),
+            crl_number: rcgen::SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&authority(&directory.0).unwrap()).unwrap().pem().unwrap();
+        let path = directory.0.join("ca.crl");
+        fs::write(&path, list).unwrap();
+        let fresh = handshake_with(&directory.0, "soho", "localhost", NOW, Some(path.clone())).await;
+        assert_eq!(fresh.as_deref(), Ok("soho"));
+        let later = NOW.plus(Duration::from_secs(3601));
+        let stale = handshake_with(&directory.0, "soho", "localhost", later, Some(path)).await;
+        assert!(stale.unwrap_err().contains("out of date"));
+    }
+
+    #[test]
+    fn a_client_follows_its_files_and_complains_once_about_each_bad_set() {
+        use crate::sys::tls::ReloadingClient;
+        let directory = Directory::new("reload");
+        init(&directory.0, NOW).unwrap();
+        let issued = issue_hub(&directory.0, &hub("soho"), Issue::new(NOW)).unwrap();
+        let other = issue_hub(&directory.0, &hub("camden"), Issue::new(NOW)).unwrap();
+        let files = ClientFiles {
+            ca: directory.0.join("ca.pem"),
+            certificate: issued.certificate.clone(),
+            key: issued.key.clone(),
+            revocation_list: None,
+        };
+        let mut client = ReloadingClient::new(files, Arc::new(SimulatedClock::new(NOW)));
+        let mut look = || {
+            let found = client.current().unwrap();
+            (found.tls.identity().not_after, found.complaint.map(|complaint| complaint.to_string()))
+        };
+        let first = look();
+        assert_eq!(first.1, None);
+        fs::copy(&other.key, &issued.key).unwrap();
+        let (until, complaint) = look();
+        assert_eq!(until, first.0, "the old pair stays in use");
+        assert!(
+            complaint
+                .is_some_and(|complaint| complaint.contains("soho.key") && complaint.contains("matching"))
+        );
+        assert_eq!(look(), first, "said once");
+        fs::write(&issued.certificate, "-----BEGIN CERT").unwrap();
+        assert!(look().1.is_some(), "another fault, another word");
+        issue_hub(&directory.0, &hub("soho"), Issue::renewal(NOW.plus(Duration::from_secs(60)))).unwrap();
+        let (until, complaint) = look();
+        assert_eq!((until, complaint), (first.0.plus(Duration::from_secs(60)), None), "renewed");
     }
 }

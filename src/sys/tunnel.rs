@@ -345,3 +345,94 @@ async fn copy(
         writer.flush().await.map_err(Side::Writing)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(5);
+
+    fn url(port: u16) -> BrokerUrl {
+        BrokerUrl { host: "127.0.0.1".to_owned(), port, tls: false }
+    }
+
+    /// A tunnel, its client's end, and the broker's end.
+    async fn tunnel() -> (Tunnel, UnixStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = url(listener.local_addr().unwrap().port());
+        let directory = std::env::temp_dir();
+        let (opened, accepted) =
+            tokio::join!(Tunnel::open(&url, None, &directory, DEADLINE, Box::new(|_| {})), listener.accept());
+        let tunnel = opened.unwrap();
+        let client = UnixStream::connect(tunnel.path()).await.unwrap();
+        (tunnel, client, accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn carries_both_ways_and_ends_with_either_end() {
+        let (tunnel, mut client, mut broker) = tunnel().await;
+        let large: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+        let mut got = vec![0; large.len()];
+        let (sent, read) = tokio::join!(client.write_all(&large), broker.read_exact(&mut got));
+        assert!(sent.is_ok() && read.is_ok() && got == large);
+        assert_eq!(tunnel.sent_bytes(), large.len() as u64);
+        broker.write_all(b"answer").await.unwrap();
+        let mut answer = [0; 6];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"answer");
+        drop(broker);
+        assert_eq!(client.read(&mut answer).await.unwrap(), 0, "the broker's end is the client's end");
+        assert_eq!(tunnel.failure(), None, "an orderly end");
+    }
+
+    #[tokio::test]
+    async fn what_the_client_said_last_still_arrives() {
+        let (_tunnel, mut client, mut broker) = tunnel().await;
+        client.write_all(b"goodbye").await.unwrap();
+        drop(client);
+        let mut said = Vec::new();
+        broker.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"goodbye");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_a_failure_with_a_reason() {
+        let (tunnel, mut client, broker) = tunnel().await;
+        // Closing without lingering sends a reset.
+        sockopt::set_socket_linger(&broker, Some(Duration::ZERO)).unwrap();
+        drop(broker);
+        let mut end = [0; 1];
+        assert!(matches!(client.read(&mut end).await, Ok(0) | Err(_)));
+        assert!(tunnel.failure().is_some_and(|reason| reason.contains("reset")), "{:?}", tunnel.failure());
+    }
+
+    #[tokio::test]
+    async fn the_private_socket_is_ours_alone_and_goes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (mut tunnel, _client, _broker) = tunnel().await;
+        let directory = tunnel.path().parent().unwrap().to_owned();
+        assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        tunnel.hide();
+        assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_this_machine_without_tls() {
+        let url = BrokerUrl { host: "192.0.2.1".to_owned(), port: 1883, tls: false };
+        let opened = Tunnel::open(&url, None, &std::env::temp_dir(), DEADLINE, Box::new(|_| {})).await;
+        assert!(matches!(opened, Err(TunnelError::Unprotected { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_path_too_long_for_a_socket_is_said_to_be() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = url(listener.local_addr().unwrap().port());
+        let long = std::env::temp_dir().join("x".repeat(120));
+        let opened = Tunnel::open(&url, None, &long, DEADLINE, Box::new(|_| {})).await;
+        assert!(opened.unwrap_err().to_string().contains("too long"));
+    }
+}

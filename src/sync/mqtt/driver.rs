@@ -12,9 +12,11 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::{notices, words};
+use super::words;
 use crate::sync::uplink::UplinkError;
 
+/// How many events rumqttc may be ahead of us: enough to keep it busy, and little memory.
+const NOTICES_MAX: usize = 64;
 /// Beyond twice the keep-alive: a PINGREQ, and its answer, have had all the time they need.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -48,7 +50,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn spawn(event_loop: EventLoop, keep_alive: Duration) -> Self {
-        let (sender, notices) = notices();
+        let (sender, notices) = mpsc::channel(NOTICES_MAX);
         Self { notices, task: tokio::spawn(drive(event_loop, keep_alive, sender)) }
     }
 

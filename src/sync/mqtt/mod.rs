@@ -21,14 +21,11 @@ use rumqttc::{
         },
     },
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::uplink::{Publication, Session, Uplink, UplinkError};
 use crate::{
-    domain::ids::HubId,
+    domain::{entry::WIRE_VERSION, ids::HubId},
     sys::{
         clock::{Clock, SystemClock},
         tls::{ClientFiles, ClientTls, ReloadingClient},
@@ -102,7 +99,9 @@ impl MqttOptions {
             clock: Arc::new(SystemClock),
             client_id: hub.to_string(),
             username: Some(hub.to_string()),
-            subscriptions: vec![format!("polygate/1/{hub}/receipt/+"), format!("polygate/1/{hub}/down/+")],
+            subscriptions: ["receipt", "down"]
+                .map(|kind| format!("polygate/{WIRE_VERSION}/{hub}/{kind}/+"))
+                .to_vec(),
             clean_start: false,
             session_expiry: Duration::from_secs(24 * 3600),
             last_will: None,
@@ -400,11 +399,4 @@ impl Opening<'_> {
             driver::End::Disconnected => UplinkError::Requested,
         }
     }
-}
-
-/// How many events rumqttc may be ahead of us. Enough to keep it busy, and little memory.
-const NOTICES_MAX: usize = 64;
-
-fn notices() -> (mpsc::Sender<Notice>, mpsc::Receiver<Notice>) {
-    mpsc::channel(NOTICES_MAX)
 }

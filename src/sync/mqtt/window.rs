@@ -142,7 +142,7 @@ mod tests {
         /// Against rumqttc's own rule for identifiers: none is handed over that is still in flight.
         #[test]
         fn identifiers_never_collide(size in 1_u16..8, extra in 0_u16..20, steps in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let now = tokio::time::Instant::now();
+            let now = Instant::now();
             let cycle = size + extra;
             let (mut window, mut last, mut ticket) = (Window::new(size, cycle, 0, PATIENCE), 0_u16, 0);
             let mut in_flight: Vec<(u16, Ticket)> = Vec::new();

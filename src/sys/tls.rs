@@ -310,6 +310,9 @@ pub fn explain(error: &io::Error) -> String {
         Some(rustls::Error::NoCertificatesPresented) => "the other end shows no certificate".to_owned(),
         Some(other) => format!("TLS: {other}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the other end hung up".to_owned(),
+        None if error.kind() == io::ErrorKind::ConnectionReset => {
+            "the other end reset the connection".to_owned()
+        }
         None => error.to_string(),
     }
 }

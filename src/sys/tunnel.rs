@@ -21,7 +21,7 @@ use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixListener, UnixStream, lookup_host},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -43,6 +43,9 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 /// After our goodbye the broker has this long to hang up. Closing earlier resets the connection while the
 /// goodbye may still be unread, and the broker would then publish the last will.
 const LINGER: Duration = Duration::from_secs(2);
+/// A TLS 1.3 server judges our certificate when we may already speak. Speaking at once can turn its refusal into
+/// a bare reset, with the reason lost: so it gets this long to refuse first.
+const HEARING: Duration = Duration::from_millis(100);
 /// `sun_path` holds 108 bytes, the closing NUL included (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -127,11 +130,11 @@ impl Tunnel {
         let state = Arc::new(State::default());
         let (socket, listener) = PrivateSocket::bind(directory)?;
         match tls.filter(|_| url.tls) {
-            None => spawn(listener, stream, Arc::clone(&state), watch),
+            None => spawn(listener, stream, Arc::clone(&state), (watch, Duration::ZERO)),
             Some(tls) => {
                 let shaken = within(deadline, "the TLS handshake", tls.connect(&url.host, stream)).await?;
                 let stream = shaken.map_err(|error| TunnelError::Tls(tls::explain(&error)))?;
-                spawn(listener, stream, Arc::clone(&state), watch);
+                spawn(listener, stream, Arc::clone(&state), (watch, HEARING));
             }
         }
         Ok(Self { socket, state })
@@ -258,26 +261,34 @@ impl Drop for PrivateSocket {
 }
 
 /// Serves the client when it comes, until either end goes.
-fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>, watch: Watch)
+fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>, inward: (Watch, Duration))
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     tokio::spawn(async move {
         if let Ok(Ok((local, _))) = timeout(FETCH_DEADLINE, listener.accept()).await {
             drop(listener);
-            join(local, remote, &state, watch).await;
+            join(local, remote, &state, inward).await;
         }
     });
 }
 
 /// Copies both ways until either end goes, and then lets the other go.
-async fn join<S: AsyncRead + AsyncWrite>(mut local: UnixStream, remote: S, state: &State, mut watch: Watch) {
+async fn join<S: AsyncRead + AsyncWrite>(
+    mut local: UnixStream,
+    remote: S,
+    state: &State,
+    (mut watch, hearing): (Watch, Duration),
+) {
     let (mut remote_reader, mut remote_writer) = tokio::io::split(remote);
     let (mut local_reader, mut local_writer) = local.split();
     let count = |bytes: &[u8]| {
         state.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     };
-    let outward = copy(&mut local_reader, &mut remote_writer, count);
+    let outward = async {
+        sleep(hearing).await;
+        copy(&mut local_reader, &mut remote_writer, count).await
+    };
     let inward = copy(&mut remote_reader, &mut local_writer, &mut watch);
     let ended = tokio::select! {
         // What the broker says at the end is its reason: it is read before a failed write is noticed.

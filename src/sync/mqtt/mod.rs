@@ -392,6 +392,11 @@ impl Opening<'_> {
         match end {
             driver::End::Rejected(reason) => UplinkError::Rejected { broker, reason },
             driver::End::Broken(guess) => match self.link.why(guess) {
+                // Not every refusal of a certificate arrives as an alert.
+                UplinkError::Broken(reason) if self.options.broker.tls && !reason.contains("certificate") => {
+                    let reason = format!("{reason}: does it take our certificate?");
+                    UplinkError::Unreachable { broker, reason }
+                }
                 UplinkError::Broken(reason) => UplinkError::Unreachable { broker, reason },
                 error => error,
             },

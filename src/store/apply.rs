@@ -21,6 +21,9 @@ use super::{
 
 /// Repairs listed; older ones are forgotten (their messages are not).
 const REPAIRS_MAX: u64 = 10_000;
+/// Changes that come together before they are written, several to one key as one: sled writes whole pages, so
+/// fewer and larger batches spare the disk. Some 4 MB at most.
+const PENDING_KEYS_MAX: usize = 8192;
 /// A chain of merges longer than this is a circle.
 const MERGES_MAX: usize = 64;
 
@@ -49,25 +52,35 @@ pub struct Repair {
 }
 
 impl View {
-    /// Takes messages in together: all of them and the place they lead to, or none.
+    /// Takes messages in together. They are in the view at once, and in its database with the next
+    /// [`View::commit`], which this calls when enough has come together.
     ///
     /// # Errors
-    /// sled or the disk failed; nothing has changed.
+    /// sled or the disk failed: throw the view away.
     pub fn apply(&mut self, messages: &[Applied<'_>], next: Position) -> Result<(), ViewError> {
-        let mut changes = Changes { view: self, pending: HashMap::new(), patients: self.patients };
+        let pending = std::mem::take(&mut self.pending);
+        let mut changes = Changes { view: self, pending, patients: self.patients };
         for message in messages {
             changes.take(message)?;
         }
-        let patients = changes.patients;
+        (self.pending, self.patients) = (changes.pending, changes.patients);
+        self.next = Some(next);
+        if PENDING_KEYS_MAX <= self.pending.len() { self.commit() } else { Ok(()) }
+    }
+
+    /// Writes what has come together, and the place it leads to, in one batch: all of it or nothing.
+    ///
+    /// # Errors
+    /// sled failed; nothing has changed.
+    pub fn commit(&mut self) -> Result<(), ViewError> {
+        let Some(next) = self.next.take() else { return Ok(()) };
         let mut batch = sled::Batch::default();
-        for (key, value) in changes.pending {
+        for (key, value) in std::mem::take(&mut self.pending) {
             batch.insert(key, value);
         }
-        batch.insert(keys::PATIENTS, &patients.to_be_bytes());
+        batch.insert(keys::PATIENTS, &self.patients.to_be_bytes());
         batch.insert(keys::CURSOR, keys::position(next));
-        self.db.apply_batch(batch).map_err(ViewError::Database)?;
-        self.patients = patients;
-        Ok(())
+        self.db.apply_batch(batch).map(drop).map_err(ViewError::Database)
     }
 }
 

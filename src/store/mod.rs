@@ -14,6 +14,7 @@ mod read;
 mod tests;
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -45,6 +46,9 @@ pub struct View {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     patients: u64,
+    /// Changes not yet in the database, and the place they lead to.
+    pending: HashMap<Vec<u8>, Vec<u8>>,
+    next: Option<Position>,
 }
 
 /// How a view was found.
@@ -98,6 +102,9 @@ impl View {
     /// # Errors
     /// sled failed.
     pub fn position(&self) -> Result<Position, ViewError> {
+        if let Some(next) = self.next {
+            return Ok(next);
+        }
         let bytes = self.db.get(keys::CURSOR).map_err(ViewError::Database)?;
         bytes
             .map_or(Ok(Position::default()), |bytes| keys::read_position(&bytes).ok_or(ViewError::Unreadable))
@@ -108,7 +115,8 @@ impl View {
     ///
     /// # Errors
     /// sled or the disk failed.
-    pub fn flush(&self) -> Result<Position, ViewError> {
+    pub fn flush(&mut self) -> Result<Position, ViewError> {
+        self.commit()?;
         let position = self.position()?;
         self.db.flush().map_err(ViewError::Database)?;
         // sled's flush leaves the bytes to the kernel; these calls make them last.
@@ -135,7 +143,10 @@ impl View {
         let whole = db.get(keys::GENERATION).ok()?.is_some_and(|found| found == mark)
             && db.get(keys::FORMAT).ok()?.is_some_and(|found| found == FORMAT.to_be_bytes());
         let patients = keys::number(&db.get(keys::PATIENTS).ok()??)?;
-        whole.then(|| Self { db, disk: Arc::clone(disk), directory: directory.to_owned(), patients })
+        whole.then(|| {
+            let (disk, directory) = (Arc::clone(disk), directory.to_owned());
+            Self { db, disk, directory, patients, pending: HashMap::new(), next: None }
+        })
     }
 
     fn make(disk: Arc<dyn Disk>, directory: &Path, generation: u64) -> Result<Self, ViewError> {
@@ -146,10 +157,11 @@ impl View {
         batch.insert(keys::FORMAT, &FORMAT.to_be_bytes());
         batch.insert(keys::PATIENTS, &0_u64.to_be_bytes());
         db.apply_batch(batch).map_err(ViewError::Database)?;
-        let view = Self { db, disk, directory: directory.to_owned(), patients: 0 };
+        let directory = directory.to_owned();
+        let mut view = Self { db, disk, directory, patients: 0, pending: HashMap::new(), next: None };
         view.flush()?;
         // Last, so that a view without its mark is one that was never whole.
-        let mark = directory.join(MARK);
+        let mark = view.directory.join(MARK);
         replace_file(view.disk.as_ref(), &mark, &generation.to_be_bytes()).map_err(ViewError::Disk)?;
         Ok(view)
     }

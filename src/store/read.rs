@@ -39,7 +39,7 @@ impl View {
     ///
     /// # Errors
     /// sled failed.
-    pub fn find_by_nhs_number(&self, number: &NhsNumber) -> Result<Option<PatientId>, ViewError> {
+    pub fn find_by_nhs_number(&mut self, number: &NhsNumber) -> Result<Option<PatientId>, ViewError> {
         self.follow(&keys::nhs_number(number))
     }
 
@@ -48,7 +48,7 @@ impl View {
     /// # Errors
     /// sled failed.
     pub fn find_by_identifier(
-        &self,
+        &mut self,
         system: &str,
         identifier: &Identifier,
     ) -> Result<Option<PatientId>, ViewError> {
@@ -59,7 +59,7 @@ impl View {
     ///
     /// # Errors
     /// sled failed, or a value cannot be read.
-    pub fn record(&self, patient: PatientId) -> Result<PatientRecord, ViewError> {
+    pub fn record(&mut self, patient: PatientId) -> Result<PatientRecord, ViewError> {
         let mut record = PatientRecord::default();
         for one in self.with_merged(patient)? {
             let prefix = keys::of_patient(one);
@@ -90,7 +90,8 @@ impl View {
     ///
     /// # Errors
     /// sled failed.
-    pub fn repairs(&self) -> Result<(Vec<Repair>, u64), ViewError> {
+    pub fn repairs(&mut self) -> Result<(Vec<Repair>, u64), ViewError> {
+        self.commit()?;
         let total = self.db.get(keys::REPAIRS).map_err(ViewError::Database)?;
         let total = total.and_then(|bytes| keys::number(&bytes)).unwrap_or(0);
         let mut repairs = Vec::new();
@@ -101,7 +102,8 @@ impl View {
         Ok((repairs, total))
     }
 
-    fn follow(&self, key: &[u8]) -> Result<Option<PatientId>, ViewError> {
+    fn follow(&mut self, key: &[u8]) -> Result<Option<PatientId>, ViewError> {
+        self.commit()?;
         let get = |key: &[u8]| {
             let found = self.db.get(key).map_err(ViewError::Database)?;
             found.map(|bytes| keys::number(&bytes).ok_or(ViewError::Unreadable)).transpose()
@@ -118,7 +120,8 @@ impl View {
     }
 
     /// A patient and all who were merged into them.
-    fn with_merged(&self, patient: PatientId) -> Result<Vec<u64>, ViewError> {
+    fn with_merged(&mut self, patient: PatientId) -> Result<Vec<u64>, ViewError> {
+        self.commit()?;
         let mut merges = Vec::new();
         for entry in self.db.scan_prefix(b"g") {
             let (key, value) = entry.map_err(ViewError::Database)?;

@@ -78,7 +78,7 @@ fn apply(view: &mut View, events: &[Event]) {
     view.apply(&applied, next).unwrap();
 }
 
-fn fields(view: &View, identifier: &str) -> Vec<(String, Option<String>)> {
+fn fields(view: &mut View, identifier: &str) -> Vec<(String, Option<String>)> {
     let patient = view.find_by_identifier("pas", &local(identifier)).unwrap().unwrap();
     let record = view.record(patient).unwrap();
     let item = record.items.into_iter().find(|item| item.kind == ItemKind::Demographics).unwrap();
@@ -111,7 +111,7 @@ fn the_order_in_which_messages_come_does_not_matter() {
         let cut = usize::try_from(entropy.below(8)).unwrap();
         apply(&mut view, &shuffled[..cut]);
         apply(&mut view, &shuffled[cut..]);
-        assert_eq!(fields(&view, "H1"), expected, "round {round}");
+        assert_eq!(fields(&mut view, "H1"), expected, "round {round}");
         drop(view);
         std::fs::remove_dir_all(&folder.0).unwrap();
     }
@@ -145,7 +145,7 @@ fn identifiers_that_disagree_join_nobody_and_are_listed() {
     let (repairs, total) = view.repairs().unwrap();
     assert_eq!((repairs.len(), total), (1, 1));
     assert!(repairs[0].problem.contains("different patients"), "{repairs:?}");
-    assert_eq!(fields(&view, "H1").len(), 1, "it stays with whom the system means");
+    assert_eq!(fields(&mut view, "H1").len(), 1, "it stays with whom the system means");
     apply(&mut view, &[event(4, &[], None, &[])]);
     assert_eq!(view.repairs().unwrap().1, 3, "no number, and nobody at all");
 }
@@ -156,7 +156,7 @@ fn a_long_text_is_a_file_of_its_own() {
     let (mut view, _) = folder.open();
     let long = "x".repeat(500_000);
     apply(&mut view, &[event(1, &["H1"], None, &[("value", Some(&long))])]);
-    let name = fields(&view, "H1")[0].1.clone().unwrap();
+    let name = fields(&mut view, "H1")[0].1.clone().unwrap();
     assert_eq!(name.len(), 64);
     assert_eq!(std::fs::read_to_string(folder.0.join("bodies").join(name)).unwrap(), long);
 }

@@ -372,7 +372,11 @@ async fn throughput(port: u16, directory: &Path) {
             if sent < count && sent - acknowledged < u64::from(session.limits.in_flight_max) {
                 sent += 1;
                 let publication = message("polygate/1/soho/up/clinical", &payload, false);
-                session.commands.send(Command::Publish(Ticket(sent), publication)).await.unwrap();
+                if session.commands.send(Command::Publish(Ticket(sent), publication)).await.is_err() {
+                    while let Some(event) = session.events.recv().await {
+                        assert!(!matches!(event, Event::Closed(_)), "{event:?}");
+                    }
+                }
             } else {
                 let event = event(&mut session).await;
                 assert!(matches!(event, Event::Acknowledged(_)), "{event:?}");

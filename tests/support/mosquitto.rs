@@ -14,6 +14,7 @@ use std::{
 pub struct Mosquitto {
     child: Child,
     port: u16,
+    log: PathBuf,
 }
 
 /// Another process may take a free port before mosquitto does: then another is tried.
@@ -41,8 +42,9 @@ impl Mosquitto {
         };
         for _ in 0..ATTEMPTS {
             let port = port.unwrap_or_else(free_port);
-            let mut mosquitto = Self { child: spawn(&program, directory, port), port };
-            if mosquitto.runs(directory) {
+            let log = directory.join(log_name(port));
+            let mut mosquitto = Self { child: spawn(&program, directory, port), port, log };
+            if mosquitto.runs() {
                 return Some(mosquitto);
             }
         }
@@ -55,9 +57,9 @@ impl Mosquitto {
     }
 
     /// Whether it says that it runs. Asking the port could reach another test's broker that was quicker.
-    fn runs(&mut self, directory: &Path) -> bool {
+    fn runs(&mut self) -> bool {
         for _ in 0..400 {
-            let log = fs::read_to_string(directory.join(log_name(self.port))).unwrap_or_default();
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
             if log.contains(" running") {
                 return true;
             }
@@ -72,6 +74,11 @@ impl Mosquitto {
 
 impl Drop for Mosquitto {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().rev().take(20).collect();
+            println!("mosquitto's last words: {:#?} {:?}", lines, self.child.try_wait());
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -98,7 +105,8 @@ fn spawn(program: &Path, directory: &Path, port: u16) -> Child {
     );
     let file = directory.join(format!("mosquitto-{port}.conf"));
     fs::write(&file, configuration).unwrap();
-    // With util-linux's setpriv it dies with this process even if that is killed.
+    // With util-linux's setpriv it dies with this process even if that is killed. The kernel counts the thread
+    // (prctl(2), PR_SET_PDEATHSIG): start it from the test's own thread, not from a passing worker.
     let mut command = match find("setpriv") {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);

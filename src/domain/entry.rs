@@ -16,27 +16,33 @@ pub const WIRE_VERSION: u8 = 1;
 
 /// One accepted event: what the journal keeps and the centre receives.
 ///
-/// `Debug` shows neither bodies nor patients.
+/// Stored under names of one letter, because a disk has only so many writes in it; the wire has
+/// [`BatchEntry`]. `Debug` shows neither bodies nor patients.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The event's kind in its sender's own terms, such as `ADT^A01`.
+    #[serde(rename = "k")]
     pub kind: String,
     /// The configured name of the system it came from, such as `rio`.
+    #[serde(rename = "s")]
     pub system: String,
     /// The sender's own message identifier: MSH-10 for HL7 v2.
+    #[serde(rename = "i")]
     pub source_id: String,
     /// The patient's NHS number, where the event carries a valid one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub patient: Option<NhsNumber>,
     /// When the hub accepted it, by the hub's clock.
+    #[serde(rename = "a")]
     pub at: Timestamp,
     /// How far that clock was to be trusted.
+    #[serde(rename = "c", default, skip_serializing_if = "ClockQuality::is_default")]
     pub clock: ClockQuality,
     /// A short CBOR map that says what the event is (see `docs/protocol.md`), without its content.
-    #[serde(with = "byte_string")]
+    #[serde(rename = "b", with = "byte_string")]
     pub body: Bytes,
     /// The bytes as they came, unless the body is all there was.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_byte_string")]
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none", with = "optional_byte_string")]
     pub raw: Option<Bytes>,
 }
 

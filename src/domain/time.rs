@@ -55,6 +55,13 @@ pub enum ClockQuality {
     Unsynchronised,
 }
 
+impl ClockQuality {
+    /// Whether it is what is assumed where nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

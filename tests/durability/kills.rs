@@ -111,7 +111,7 @@ fn nothing_is_lost_or_doubled_with_postgresql() {
 
 fn run(mut everything: Everything, seed: u64) {
     let mut entropy = Entropy::from_seed(seed);
-    let mut load = Load::start(&everything.hub, seed, Duration::from_millis(4));
+    let mut load = Load::start(&everything.hub, "", seed, Duration::from_millis(4));
     until("messages are accepted", || 100 < load.accepted.lock().unwrap().len());
     let kills = everything.rounds(setting("POLYGATE_ROUNDS", 12), &mut entropy);
     let repeats = load.finish();

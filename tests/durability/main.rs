@@ -9,6 +9,7 @@ mod support;
 
 mod faults;
 mod kills;
+mod power_cut;
 mod stage;
 
 /// A number from the environment.

@@ -193,8 +193,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Two senders for each of the hub's two links.
-    pub fn start(hub: &HubProgram, seed: u64, pause: Duration) -> Self {
+    /// Two senders for each of the hub's two links; `prefix` begins every control id.
+    pub fn start(hub: &HubProgram, prefix: &str, seed: u64, pause: Duration) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut load = Self {
@@ -208,7 +208,7 @@ impl Load {
                 0 => ("rio", Voice::Rio, hub.rio),
                 _ => ("pas", Voice::SecondaryCare, hub.pas),
             };
-            let mut traffic = Traffic::new(voice, &format!("{number}-"), 200, seed * 4 + number);
+            let mut traffic = Traffic::new(voice, &format!("{prefix}{number}-"), 200, seed * 4 + number);
             let (accepted, stop) = (Arc::clone(&load.accepted), load.stop.subscribe());
             let sending = async move {
                 let mut sender = Sender::new(address);

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conformance;
 mod faults;
 mod kills;
 mod power_cut;

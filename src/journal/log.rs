@@ -460,6 +460,10 @@ impl Log {
     fn seal(&mut self, segment: &Segment) {
         let (disk, directory) = (self.shared.disk.as_ref(), &self.shared.directory);
         drop(disk.trim(&directory.join(file_name(segment.number)), segment.length));
+        // The one that opening the log found has its index, and its identities are not among the active ones.
+        if self.seen.has_table(segment.number) {
+            return;
+        }
         if let Ok(table) = index::write(disk, directory, segment, &self.seen.rows()) {
             self.seen.seal(table);
         }

@@ -99,6 +99,11 @@ impl Seen {
         self.tables.push_back(table);
     }
 
+    /// Whether a segment's identities are in a table already.
+    pub(super) fn has_table(&self, segment: u64) -> bool {
+        self.tables.iter().rev().any(|table| table.segment == segment)
+    }
+
     /// Takes out tables of removed segments, oldest first, that are beyond what must be remembered.
     pub(super) fn expire(&mut self, oldest_segment: u64) -> Vec<Table> {
         let mut expired = Vec::new();

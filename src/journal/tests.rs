@@ -119,6 +119,26 @@ fn the_same_message_takes_effect_once_and_another_of_its_name_is_refused() {
 }
 
 #[test]
+fn a_message_stays_known_through_one_crash_after_another() {
+    let disk = SimulatedDisk::default();
+    let (mut log, _) = open(&disk);
+    let mut known = vec![1, 2, 3];
+    assert!(commit(&mut log, known.clone()).iter().all(committed));
+    for crash in 0..6 {
+        if crash % 3 == 2 {
+            log.close();
+        }
+        log = open(&disk).0;
+        let verdicts = commit(&mut log, known.clone());
+        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Duplicate), "{crash}: {verdicts:?}");
+        let more = 10 + crash;
+        assert!(committed(&commit(&mut log, [more])[0]));
+        known.push(more);
+    }
+    assert!(contents(&log).values().all(|count| *count == 1));
+}
+
+#[test]
 fn closing_in_order_goes_on_in_the_same_epoch_and_a_crash_begins_another() {
     let disk = SimulatedDisk::default();
     let (mut log, first) = open(&disk);

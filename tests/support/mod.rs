@@ -3,6 +3,8 @@
 
 pub mod fake_broker;
 pub mod mosquitto;
+pub mod postgres;
+pub mod program;
 
 use std::{
     fs,

@@ -1,0 +1,19 @@
+//! What is acknowledged is kept and arrives once: tried with kills, power cuts, failing disks, a bad WAN, and
+//! whatever senders send.
+//!
+//! `POLYGATE_ROUNDS` sets how many kills and power cuts there are, `POLYGATE_SEEDS` how many runs each drill
+//! has, `POLYGATE_SEED` where they begin.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod conformance;
+mod faults;
+mod kills;
+mod power_cut;
+mod stage;
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}

@@ -1,0 +1,164 @@
+//! A private PostgreSQL on a free port of loopback.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use super::{
+    Directory,
+    program::{find, lasting_port},
+};
+
+/// A PostgreSQL; killed and removed at the end.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Option<std::process::Child>,
+    bin: PathBuf,
+    port: u16,
+    directory: Directory,
+}
+
+impl Postgres {
+    /// Starts a new one. None, and a word about it, where PostgreSQL is not installed.
+    pub fn start() -> Option<Self> {
+        let Some(bin) = newest_bin() else {
+            println!("skipped: PostgreSQL is not installed (Debian package `postgresql`)");
+            return None;
+        };
+        if is_root() && find("setpriv").is_none() {
+            println!("skipped: PostgreSQL does not run as root, and setpriv is not installed");
+            return None;
+        }
+        let directory = Directory::new();
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(directory.path()).status().unwrap();
+            assert!(owned.success(), "chown to postgres");
+        }
+        let mut postgres = Self { server: None, bin, port: lasting_port(), directory };
+        let data = postgres.data();
+        let mut initdb = postgres.command("initdb", false);
+        initdb
+            .args(["-U", "polygate", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(data);
+        let made = initdb.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        postgres.restart();
+        Some(postgres)
+    }
+
+    /// What to write in a configuration.
+    pub fn url(&self) -> String {
+        format!("postgres://polygate@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// kill -9, of every process of it: as if the machine had gone.
+    pub fn kill9(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap_or_default();
+        server.kill().unwrap();
+        // Those that are left over see the death of their master; this makes it sooner.
+        let mut kill = Command::new("kill");
+        kill.arg("-9").args(children.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::null());
+        drop(kill.status());
+        server.wait().unwrap();
+    }
+
+    /// Starts it again, and returns once it answers.
+    pub fn restart(&mut self) {
+        for _ in 0..20 {
+            let mut command = self.command("postgres", true);
+            command.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
+            command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-c", "max_connections=40"]);
+            let log = fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+            let mut server = command.spawn().unwrap();
+            if self.answers(&mut server) {
+                self.server = Some(server);
+                return;
+            }
+            // The shared memory of the one that was killed may still be held for a moment.
+            drop(server.kill());
+            drop(server.wait());
+            sleep(Duration::from_millis(200));
+        }
+        panic!("PostgreSQL does not start: {}", fs::read_to_string(self.log()).unwrap_or_default());
+    }
+
+    fn answers(&self, server: &mut std::process::Child) -> bool {
+        for _ in 0..400 {
+            if server.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return true;
+            }
+            sleep(Duration::from_millis(25));
+        }
+        false
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("postgres.log")
+    }
+
+    /// One of PostgreSQL's programs, as the user postgres where this is root; it dies with this process.
+    fn command(&self, program: &str, dies_with_us: bool) -> Command {
+        let program = self.bin.join(program);
+        let mut command = match find("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                if is_root() {
+                    command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+                }
+                if dies_with_us {
+                    command.args(["--pdeathsig", "KILL"]);
+                }
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+/// Whether this is root.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+}
+
+fn newest_bin() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|version| {
+            let path = version.ok()?.path();
+            let number = path.file_name()?.to_str()?.parse().ok()?;
+            let bin = path.join("bin");
+            has_server(&bin).then_some((number, bin))
+        })
+        .collect();
+    found.sort();
+    found.pop().map(|(_, bin)| bin)
+}
+
+fn has_server(bin: &Path) -> bool {
+    bin.join("postgres").is_file() && bin.join("initdb").is_file()
+}

@@ -1,4 +1,5 @@
 //! What we rely on of a broker, tried on the system's mosquitto and on the embedded one.
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -26,7 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// Which broker.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     Mosquitto,
     Embedded,
@@ -34,7 +34,6 @@ enum Kind {
 
 /// A running broker with certificates for the hubs `soho` and `camden`, and the centre.
 struct Ground {
-    kind: Kind,
     port: u16,
     _running: (Option<Mosquitto>, Option<Broker>),
     directory: Directory,
@@ -54,7 +53,7 @@ impl Ground {
                 (broker.port(), (None, Some(broker)))
             }
         };
-        Some(Self { kind, port, _running: running, directory })
+        Some(Self { port, _running: running, directory })
     }
 
     fn path(&self) -> &Path {
@@ -181,26 +180,23 @@ async fn a_stranger_is_refused(ground: &Ground) {
         "{error:?}"
     );
 
-    let ca = ground.path().join("ca.pem");
-    let mut nobody = std::process::Command::new("mosquitto_pub");
-    nobody.args([
-        "-V",
-        "5",
-        "-h",
-        "localhost",
-        "-t",
-        "polygate/1/soho/up/urgent",
-        "-m",
-        "x",
-        "-q",
-        "1",
-        "-p",
-    ]);
-    match nobody.arg(ground.port.to_string()).arg("--cafile").arg(ca).output() {
-        Ok(output) => assert!(!output.status.success(), "a client without a certificate was let in"),
-        Err(_) => {
-            println!("skipped in part: mosquitto_pub is not installed (Debian package `mosquitto-clients`)")
+    let program = |with_certificate: bool| {
+        let mut program = std::process::Command::new("mosquitto_pub");
+        let at = |name: &str| ground.path().join(name);
+        let port = ground.port.to_string();
+        program.args(["-V", "5", "-h", "localhost", "-p", &port, "-i", "soho", "-q", "1"]);
+        program.args(["-t", "polygate/1/soho/up/urgent", "-m", "x", "--cafile"]).arg(at("ca.pem"));
+        if with_certificate {
+            program.arg("--cert").arg(at("soho.pem")).arg("--key").arg(at("soho.key"));
         }
+        program.output()
+    };
+    match (program(true), program(false)) {
+        (Ok(with), Ok(without)) => {
+            assert!(with.status.success(), "with a certificate: {with:?}");
+            assert!(!without.status.success(), "a client without a certificate was let in");
+        }
+        _ => println!("skipped in part: mosquitto_pub is not installed (Debian package `mosquitto-clients`)"),
     }
 }
 
@@ -269,11 +265,14 @@ async fn a_hub_that_goes_without_a_word_is_announced(ground: &Ground) {
     assert_eq!((&*inbound.topic, &*inbound.payload), ("polygate/1/soho/status", &b"gone"[..]));
 }
 
-async fn a_second_box_takes_over(ground: &Ground) {
+async fn a_second_box_throws_out_the_first(ground: &Ground) {
     let mut first = connect(ground.hub("soho")).await;
     let _second = connect(ground.hub("soho")).await;
     let event = event(&mut first).await;
-    assert!(matches!(event, Event::Closed(UplinkError::TakenOver)), "{event:?}");
+    let told = matches!(event, Event::Closed(UplinkError::TakenOver));
+    // mosquitto 2.0.11 sends no reason, and rmqtt closes the connection before it does.
+    let cut = matches!(event, Event::Closed(UplinkError::Broken(_)));
+    assert!(told || cut, "{event:?}");
 }
 
 async fn certificates_are_replaced_on_disk(ground: &Ground) {
@@ -326,14 +325,13 @@ trials!(
     a_command_waits_for_the_hub,
     what_was_not_acknowledged_comes_again,
     a_hub_that_goes_without_a_word_is_announced,
-    a_second_box_takes_over,
+    a_second_box_throws_out_the_first,
     certificates_are_replaced_on_disk,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_broker_takes_no_borrowed_names() {
     let ground = Ground::prepare(Kind::Embedded).await.unwrap();
-    assert_eq!(ground.kind, Kind::Embedded);
     let borrowed = MqttOptions { client_id: "camden".to_owned(), ..ground.hub("soho") };
     let error = MqttUplink::new(borrowed).connect().await.unwrap_err();
     assert!(matches!(error, UplinkError::Rejected { .. }), "{error:?}");
@@ -359,4 +357,39 @@ async fn the_embedded_broker_stops_and_starts_on_its_port() {
     assert!(matches!(uplink.connect().await, Err(UplinkError::Unreachable { .. })));
     let _broker = Broker::start(&options).await.unwrap();
     drop(uplink.connect().await.unwrap());
+}
+
+/// Messages a second at QoS 1 over mutual TLS, with the hub's own window. Run with `--ignored --nocapture`.
+async fn throughput(port: u16, directory: &Path) {
+    let url = BrokerUrl { host: "127.0.0.1".to_owned(), port, tls: true };
+    let options = MqttOptions::hub(url, Some(files(directory, "soho")), &hub("soho"));
+    let mut session = connect(MqttOptions { socket_directory: directory.to_owned(), ..options }).await;
+    for (bytes, count) in [(1024, 40_000_u64), (65_536, 4_000)] {
+        let payload = vec![7; bytes];
+        let began = tokio::time::Instant::now();
+        let (mut sent, mut acknowledged) = (0, 0);
+        while acknowledged < count {
+            if sent < count && sent - acknowledged < u64::from(session.limits.in_flight_max) {
+                sent += 1;
+                let publication = message("polygate/1/soho/up/clinical", &payload, false);
+                session.commands.send(Command::Publish(Ticket(sent), publication)).await.unwrap();
+            } else {
+                let event = event(&mut session).await;
+                assert!(matches!(event, Event::Acknowledged(_)), "{event:?}");
+                acknowledged += 1;
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{bytes} bytes: {:.0} messages/s", count as f64 / seconds);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "a measurement"]
+async fn throughput_of_both_brokers() {
+    for kind in [Kind::Mosquitto, Kind::Embedded] {
+        if let Some(ground) = Ground::prepare(kind).await {
+            throughput(ground.port, ground.path()).await;
+        }
+    }
 }

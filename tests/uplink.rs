@@ -1,4 +1,5 @@
 //! The uplink against a broker that misbehaves in every way we know of.
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use polygate::{
     sync::{
-        mqtt::{MqttOptions, MqttUplink, HUB_PACKET_BYTES_MAX as PACKET_BYTES_MAX},
+        mqtt::{HUB_PACKET_BYTES_MAX as PACKET_BYTES_MAX, MqttOptions, MqttUplink},
         uplink::{Command, Event, Publication, RefusalReason, Session, Ticket, Uplink, UplinkError},
     },
     sys::url::BrokerUrl,
@@ -22,13 +23,16 @@ use tokio::time::timeout;
 /// How long a test waits for the uplink before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A PUBACK deadline that a test can wait for.
+const SHORT: Duration = Duration::from_secs(1);
+
 fn options(broker: BrokerUrl, directory: &Directory) -> MqttOptions {
     MqttOptions {
         subscriptions: vec!["polygate/1/soho/receipt/+".to_owned()],
         window: 4,
         connect_deadline: Duration::from_secs(5),
-        suback_deadline: Duration::from_millis(500),
-        puback_deadline: Duration::from_millis(300),
+        suback_deadline: Duration::from_secs(2),
+        puback_deadline: PATIENCE,
         socket_directory: directory.path().to_owned(),
         ..MqttOptions::hub(broker, None, &hub("soho"))
     }
@@ -44,9 +48,15 @@ struct Talk {
 }
 
 async fn talk(accept: Accept) -> Talk {
+    patient_talk(accept, PATIENCE).await
+}
+
+/// With this PUBACK deadline.
+async fn patient_talk(accept: Accept, puback_deadline: Duration) -> Talk {
     let directory = Directory::new();
     let broker = FakeBroker::bind().await;
-    let mut uplink = MqttUplink::new(options(broker.url(), &directory));
+    let options = options(broker.url(), &directory);
+    let mut uplink = MqttUplink::new(MqttOptions { puback_deadline, ..options });
     let (session, connection) = tokio::join!(uplink.connect(), broker.welcome(accept));
     Talk { session: session.unwrap(), connection, broker, uplink, directory }
 }
@@ -102,7 +112,7 @@ fn acknowledged(event: &Event) -> Option<u64> {
 
 #[tokio::test]
 async fn a_broker_that_never_acknowledges_is_left() {
-    let mut talk = talk(Accept::default()).await;
+    let mut talk = patient_talk(Accept::default(), SHORT).await;
     talk.publish(1).await;
     talk.connection.expect_publish(&topic(1)).await;
     let error = talk.closed().await;
@@ -208,7 +218,7 @@ async fn a_receive_maximum_of_one_is_kept() {
 #[tokio::test]
 async fn one_forgotten_acknowledgement_does_not_mix_up_the_others() {
     // rumqttc's identifiers go round 1 to 3 here, and 1 stays in flight: it must not be used again.
-    let mut talk = talk(Accept { receive_max: Some(3), ..Accept::default() }).await;
+    let mut talk = patient_talk(Accept { receive_max: Some(3), ..Accept::default() }, SHORT).await;
     talk.publish(1).await;
     talk.connection.expect_publish(&topic(1)).await;
     let mut passed = 0;
@@ -228,7 +238,7 @@ async fn one_forgotten_acknowledgement_does_not_mix_up_the_others() {
 
 #[tokio::test]
 async fn a_half_open_connection_is_left() {
-    let talk = talk(Accept::default()).await;
+    let talk = patient_talk(Accept::default(), SHORT).await;
     // Nobody reads: the buffers of both kernels fill, and rumqttc's write never ends.
     for number in 1..=8 {
         publish(&talk.session, number, 900_000).await;
@@ -342,6 +352,12 @@ async fn a_second_box_with_the_same_identity_is_named() {
     let mut talk = talk(Accept::default()).await;
     talk.connection.disconnect(0x8e).await;
     assert_eq!(talk.closed().await, UplinkError::TakenOver);
+
+    // A DISCONNECT may end after the reason; rumqttc alone would lose it.
+    let Talk { mut session, mut connection, .. } = self::talk(Accept::default()).await;
+    connection.send(&[0xe0, 1, 0x8e]).await;
+    drop(connection);
+    assert!(matches!(event(&mut session).await, Event::Closed(UplinkError::TakenOver)));
 }
 
 #[tokio::test]

@@ -138,13 +138,15 @@ pub async fn count(seconds: u64) -> anyhow::Result<Summary> {
     let mut queued_max = polysystem.queued_during(third).await;
     polysystem.set_wan(true);
     let (outage, restored) = (cut.elapsed(), Instant::now());
-    queued_max = queued_max.max(polysystem.queued_during(third).await);
+    // What has piled up counts as drained once, while messages still come, nothing waits at one look.
+    let mut drain = polysystem.drained_within(third).await.then(|| restored.elapsed());
+    queued_max = queued_max.max(polysystem.queued_during(third.saturating_sub(restored.elapsed())).await);
     let repeats = polysystem.stop_sending().await;
-    let drained = polysystem.drained().await;
-    let drain = restored.elapsed();
+    let drained = polysystem.drained_within(DRAIN_WITHIN).await;
+    let drain = *drain.get_or_insert_with(|| restored.elapsed());
     let mut summary = polysystem.reconcile().await?;
     summary.outage_seconds = outage.as_secs_f64();
-    summary.drain_seconds = drain.saturating_sub(third).as_secs_f64();
+    summary.drain_seconds = drain.as_secs_f64();
     (summary.seconds, summary.repeats, summary.queued_max) = (seconds, repeats, queued_max);
     if !drained {
         tracing::error!("entries still wait after {} s", DRAIN_WITHIN.as_secs());
@@ -248,8 +250,8 @@ impl Polysystem {
         repeats
     }
 
-    async fn drained(&self) -> bool {
-        let until = Instant::now() + DRAIN_WITHIN;
+    async fn drained_within(&self, duration: Duration) -> bool {
+        let until = Instant::now() + duration;
         while 0 < self.queued() {
             if until < Instant::now() {
                 return false;

@@ -21,6 +21,7 @@ use crate::{
         hub::{Hub, Identity, Parts},
         operate::Operate,
         send::Outgoing,
+        view::{VIEW, ViewKeeper},
     },
     journal::{Journal, Log, Options, Recovery},
     manage::{health, socket::AdminSocket, systemd::Notifier},
@@ -58,6 +59,7 @@ pub struct RunningHub {
     pub hub: Arc<Hub>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    view: Option<ViewKeeper>,
 }
 
 impl RunningHub {
@@ -83,8 +85,10 @@ impl RunningHub {
         let hub = Hub::new(parts, state, &config.centre.broker)
             .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
         report(&hub, &recovery);
-        let mut running = Self { hub, stop: watch::Sender::new(false), tasks: JoinSet::new() };
+        let mut running = Self { hub, stop: watch::Sender::new(false), tasks: JoinSet::new(), view: None };
         running.start_upkeep();
+        running.view =
+            Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_links(config, &clock)?;
         running.start_courier(config)?;
         let operated: Arc<dyn Operate> = Arc::clone(&running.hub) as Arc<dyn Operate>;
@@ -143,6 +147,11 @@ impl RunningHub {
         if timeout(END_WITHIN, ended).await.is_err() {
             tracing::warn!("some tasks did not end in time: cut off");
             self.tasks.shutdown().await;
+        }
+        if let Some(view) = self.view.take()
+            && tokio::task::spawn_blocking(move || view.end()).await.is_err()
+        {
+            tracing::warn!("the record view did not end in order");
         }
         self.hub.close().await;
     }
@@ -292,7 +301,7 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: Vec::new(),
+        consumers: vec![VIEW],
         ..Options::default()
     };
     for attempt in 1.. {

@@ -123,7 +123,9 @@ pub fn issue_hub(directory: &Path, hub: &HubId, issue: Issue) -> Result<Issued, 
         return Err(PkiError::ReservedName(hub.to_string()));
     }
     let usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
-    leaf(directory, (hub.as_str(), hub.as_str()), vec![dns(hub.as_str())?], usages, issue)
+    // A host name's label is at most 63 characters (RFC 1035, section 2.3.4); an id may be one longer.
+    let alternatives = if hub.as_str().len() <= 63 { vec![dns(hub.as_str())?] } else { Vec::new() };
+    leaf(directory, (hub.as_str(), hub.as_str()), alternatives, usages, issue)
 }
 
 /// Issues the centre's certificate, for connecting to the broker: `centre.pem` and `centre.key`.
@@ -269,4 +271,206 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<(), PkiError> {
     fs::File::open(directory.unwrap_or(Path::new(".")))
         .and_then(|directory| directory.sync_all())
         .map_err(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
+
+    use super::*;
+    use crate::sys::{
+        clock::SimulatedClock,
+        tls::{ClientFiles, ClientTls, OldestProtocol, ServerFiles, ServerTls, peer_identity},
+    };
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    /// A directory of this test's own, removed at the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("polygate-pki-{}-{name}", std::process::id()));
+            drop(fs::remove_dir_all(&path));
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn hub(id: &str) -> HubId {
+        id.parse().unwrap()
+    }
+
+    fn loopback(directory: &Path, issue: Issue) -> Result<Issued, PkiError> {
+        issue_broker(directory, &["broker.example".to_owned(), "10.1.2.3".to_owned()], true, issue)
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unless_asked_and_keys_are_private() {
+        let directory = Directory::new("overwrite");
+        assert!(matches!(issue_hub(&directory.0, &hub("a"), Issue::new(NOW)), Err(PkiError::NoAuthority(_))));
+        init(&directory.0, NOW).unwrap();
+        assert!(matches!(init(&directory.0, NOW), Err(PkiError::Exists(path)) if path.ends_with("ca.pem")));
+        let issued = issue_hub(&directory.0, &hub("a"), Issue::new(NOW)).unwrap();
+        let first = fs::read(&issued.certificate).unwrap();
+        let refused = issue_hub(&directory.0, &hub("a"), Issue::new(NOW));
+        assert!(matches!(refused, Err(PkiError::Exists(path)) if path == issued.certificate));
+        assert_eq!(fs::read(&issued.certificate).unwrap(), first);
+        issue_hub(&directory.0, &hub("a"), Issue::renewal(NOW)).unwrap();
+        assert_ne!(fs::read(&issued.certificate).unwrap(), first, "renewed");
+        for file in fs::read_dir(&directory.0).unwrap() {
+            let file = file.unwrap();
+            let (path, mode) = (file.path(), file.metadata().unwrap().permissions().mode() & 0o777);
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("key") => assert_eq!(mode, 0o600, "{path:?}"),
+                Some("pem") => assert_eq!(mode, 0o644, "{path:?}"),
+                _ => panic!("{path:?} was left behind"),
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_refused() {
+        let directory = Directory::new("reserved");
+        init(&directory.0, NOW).unwrap();
+        for id in ["ca", "centre", "broker"] {
+            let refused = issue_hub(&directory.0, &hub(id), Issue::renewal(NOW));
+            assert!(matches!(refused, Err(PkiError::ReservedName(_))), "{id}");
+        }
+        assert!(matches!(issue_broker(&directory.0, &[], false, Issue::new(NOW)), Err(PkiError::NoNames)));
+    }
+
+    /// Whom the server sees, or what either end says, at `at`.
+    async fn handshake(
+        directory: &Path,
+        client: &str,
+        server: &str,
+        at: Timestamp,
+    ) -> Result<String, String> {
+        handshake_with(directory, client, server, at, None).await
+    }
+
+    async fn handshake_with(
+        directory: &Path,
+        client: &str,
+        server: &str,
+        at: Timestamp,
+        revocation_list: Option<PathBuf>,
+    ) -> Result<String, String> {
+        let path = |name: &str, extension: &str| directory.join(format!("{name}.{extension}"));
+        let clock = Arc::new(SimulatedClock::new(at));
+        let files = ClientFiles {
+            ca: path("ca", "pem"),
+            certificate: path(client, "pem"),
+            key: path(client, "key"),
+            revocation_list: None,
+        };
+        let client = ClientTls::load(&files, Arc::clone(&clock) as Arc<_>).unwrap();
+        let files = ServerFiles {
+            certificate: path("broker", "pem"),
+            key: path("broker", "key"),
+            client_ca: Some(path("ca", "pem")),
+            revocation_list,
+        };
+        let accepting = ServerTls::load(&files, OldestProtocol::Tls13, clock).unwrap();
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (dialled, accepted) = tokio::join!(client.connect(server, near), accepting.accept(far));
+        dialled.map_err(|error| crate::sys::tls::explain(&error))?;
+        let accepted = accepted.map_err(|error| crate::sys::tls::explain(&error))?;
+        Ok(peer_identity(&accepted).unwrap().unwrap().common_name)
+    }
+
+    #[tokio::test]
+    async fn what_is_issued_works_for_its_purpose_and_its_time() {
+        let directory = Directory::new("purpose");
+        init(&directory.0, NOW).unwrap();
+        loopback(&directory.0, Issue::new(NOW)).unwrap();
+        issue_centre(&directory.0, Issue::new(NOW)).unwrap();
+        let longest = "x".repeat(64);
+        for id in ["soho", &longest] {
+            issue_hub(&directory.0, &hub(id), Issue::new(NOW)).unwrap();
+            assert_eq!(handshake(&directory.0, id, "localhost", NOW).await.as_deref(), Ok(id));
+        }
+        for server in ["broker.example", "10.1.2.3", "127.0.0.1", "::1"] {
+            assert_eq!(
+                handshake(&directory.0, "centre", server, NOW).await.as_deref(),
+                Ok(CENTRE),
+                "{server}"
+            );
+        }
+        let stranger = handshake(&directory.0, "soho", "elsewhere.example", NOW).await;
+        assert!(stranger.unwrap_err().contains("another host name"));
+        let server_only = handshake(&directory.0, "broker", "localhost", NOW).await;
+        assert!(server_only.is_err(), "a broker's certificate is not for connecting");
+        for (at, why) in
+            [(NOW.plus(LEAF_LIFE + Duration::from_secs(1)), "expired"), (Timestamp(0), "not valid yet")]
+        {
+            let refused = handshake(&directory.0, "soho", "localhost", at).await;
+            assert!(refused.unwrap_err().contains(why), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn revocation_lists_are_enforced_and_so_is_their_end() {
+        let directory = Directory::new("revocation");
+        init(&directory.0, NOW).unwrap();
+        loopback(&directory.0, Issue::new(NOW)).unwrap();
+        issue_hub(&directory.0, &hub("soho"), Issue::new(NOW)).unwrap();
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: moment(NOW).unwrap(),
+            next_update: moment(NOW.plus(Duration::from_secs(3600))).unwrap(),
+            crl_number: rcgen::SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&authority(&directory.0).unwrap()).unwrap().pem().unwrap();
+        let path = directory.0.join("ca.crl");
+        fs::write(&path, list).unwrap();
+        let fresh = handshake_with(&directory.0, "soho", "localhost", NOW, Some(path.clone())).await;
+        assert_eq!(fresh.as_deref(), Ok("soho"));
+        let later = NOW.plus(Duration::from_secs(3601));
+        let stale = handshake_with(&directory.0, "soho", "localhost", later, Some(path)).await;
+        assert!(stale.unwrap_err().contains("out of date"));
+    }
+
+    #[test]
+    fn a_client_follows_its_files_and_complains_once_about_each_bad_set() {
+        use crate::sys::tls::ReloadingClient;
+        let directory = Directory::new("reload");
+        init(&directory.0, NOW).unwrap();
+        let issued = issue_hub(&directory.0, &hub("soho"), Issue::new(NOW)).unwrap();
+        let other = issue_hub(&directory.0, &hub("camden"), Issue::new(NOW)).unwrap();
+        let files = ClientFiles {
+            ca: directory.0.join("ca.pem"),
+            certificate: issued.certificate.clone(),
+            key: issued.key.clone(),
+            revocation_list: None,
+        };
+        let mut client = ReloadingClient::new(files, Arc::new(SimulatedClock::new(NOW)));
+        let mut look = || {
+            let found = client.current().unwrap();
+            (found.tls.identity().not_after, found.complaint.map(|complaint| complaint.to_string()))
+        };
+        let first = look();
+        assert_eq!(first.1, None);
+        fs::copy(&other.key, &issued.key).unwrap();
+        let (until, complaint) = look();
+        assert_eq!(until, first.0, "the old pair stays in use");
+        assert!(
+            complaint
+                .is_some_and(|complaint| complaint.contains("soho.key") && complaint.contains("matching"))
+        );
+        assert_eq!(look(), first, "said once");
+        fs::write(&issued.certificate, "-----BEGIN CERT").unwrap();
+        assert!(look().1.is_some(), "another fault, another word");
+        issue_hub(&directory.0, &hub("soho"), Issue::renewal(NOW.plus(Duration::from_secs(60)))).unwrap();
+        let (until, complaint) = look();
+        assert_eq!((until, complaint), (first.0.plus(Duration::from_secs(60)), None), "renewed");
+    }
 }

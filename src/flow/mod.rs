@@ -13,4 +13,5 @@ mod operating;
 pub mod receive;
 pub mod send;
 pub mod status;
+pub mod view;
 pub mod words;

@@ -73,8 +73,8 @@ impl Hub {
         let mut appends = Vec::with_capacity(messages.len());
         let mut notes = Vec::with_capacity(messages.len());
         for Received { event, format, raw } in messages {
-            let name = [link.name().as_bytes(), event.sender.as_bytes(), event.source_id.as_bytes()];
-            let identity = Some(Identity::of(&name, &raw));
+            let name = [self.identity.id.as_str(), link.name(), &event.sender, &event.source_id];
+            let identity = Some(Identity::of(&name.map(str::as_bytes), &raw));
             let (lane, entry) = (Lane::of(event.class), entry(link, &event, format, raw, now));
             let entry = Entry { clock: quality, ..entry };
             // An entry that cannot be encoded becomes an empty payload, which the journal refuses.

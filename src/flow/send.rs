@@ -1,6 +1,10 @@
 //! Giving entries to the centre: what is still to be sent, in batches; what is confirmed; what is parked.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -27,6 +31,8 @@ pub struct Outgoing {
     hub: Arc<Hub>,
     readers: [Option<LaneReader>; Class::ALL.len()],
     parked: BTreeSet<(Class, Epoch, Sequence)>,
+    /// How far each class's epochs have been confirmed since the start: the journal hears of it a little later.
+    confirmed: BTreeMap<(Class, Epoch), Sequence>,
 }
 
 /// A run of one class's entries, ready to be sent.
@@ -65,7 +71,7 @@ impl Outgoing {
     pub fn new(hub: Arc<Hub>) -> io::Result<Self> {
         let names = hub.parked.names()?;
         let parked = names.iter().filter_map(|name| number_of(name)).collect();
-        Ok(Self { hub, readers: Default::default(), parked })
+        Ok(Self { hub, readers: Default::default(), parked, confirmed: BTreeMap::new() })
     }
 
     /// Who the hub is.
@@ -130,7 +136,8 @@ impl Outgoing {
         Ok(portion)
     }
 
-    /// Everything of a class's epoch through a number is durable at the centre.
+    /// Everything of a class's epoch through a number is durable at the centre. Returns how many entries that
+    /// is news of.
     ///
     /// # Errors
     /// The journal is closed.
@@ -138,7 +145,9 @@ impl Outgoing {
         let (lane, shared) = (Lane::of(class), self.hub.journal.shared());
         let last = shared.last(epoch, lane);
         let known = through.min(last);
-        let newly = known.saturating_sub(shared.released(epoch, lane));
+        let before = self.confirmed.entry((class, epoch)).or_insert_with(|| shared.released(epoch, lane));
+        let newly = known.saturating_sub(*before);
+        *before = known.max(*before);
         if last < through && 0 < last {
             self.hub.alarms.raise(
                 AlarmCode::JournalRolledBack,

@@ -78,6 +78,14 @@ impl Journal {
         self.requests.send(Request::Advance(consumer, position)).await.map_err(|_| Closed)
     }
 
+    /// As [`Journal::advance`], from a thread that may block.
+    ///
+    /// # Errors
+    /// The journal is closed.
+    pub fn advance_blocking(&self, consumer: &'static str, position: Position) -> Result<(), Closed> {
+        self.requests.blocking_send(Request::Advance(consumer, position)).map_err(|_| Closed)
+    }
+
     /// Frees what may be freed, looks at the disk's free space, stores cursors. To be called each second.
     ///
     /// # Errors

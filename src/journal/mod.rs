@@ -15,6 +15,7 @@ mod frame;
 mod handle;
 mod index;
 mod log;
+mod opening;
 mod quota;
 mod reader;
 mod scan;
@@ -31,7 +32,8 @@ use crate::domain::ids::{Class, Epoch, Sequence};
 
 pub use frame::PAYLOAD_BYTES_MAX;
 pub use handle::{Closed, Journal};
-pub use log::{Log, Options, Recovery};
+pub use log::{Log, Options};
+pub use opening::Recovery;
 pub use reader::{LaneChunk, LaneReader, LogChunk, LogReader, open_for_reading};
 pub use shared::{LaneStatus, Shared, Status, Stream};
 

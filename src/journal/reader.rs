@@ -235,7 +235,7 @@ pub fn open_for_reading(disk: Arc<dyn Disk>, directory: &Path) -> io::Result<Arc
     let mut found: Vec<(Header, Segment)> = Vec::new();
     for number in numbers {
         let Ok(file) = disk.open(&directory.join(file_name(number))) else { continue };
-        let Some(header) = super::log::read_header(file.as_ref())? else { continue };
+        let Some(header) = super::opening::read_header(file.as_ref())? else { continue };
         let length = file.length()?;
         if let Some((_, before)) =
             found.last_mut().filter(|(before, _)| before.number == header.previous.segment)

@@ -130,6 +130,12 @@ impl Shared {
         self.index().cursors.consumers.get(name).copied().unwrap_or_default()
     }
 
+    /// Where the oldest entry is that is still here.
+    pub fn beginning(&self) -> Position {
+        let first = self.index().segments.front().map(|segment| segment.number);
+        first.map_or_else(Position::default, |segment| Position { segment, offset: 0 })
+    }
+
     /// Just behind the newest entry.
     pub fn end(&self) -> Position {
         self.index().segments.back().map(Segment::end).unwrap_or_default()

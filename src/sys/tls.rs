@@ -310,6 +310,9 @@ pub fn explain(error: &io::Error) -> String {
         Some(rustls::Error::NoCertificatesPresented) => "the other end shows no certificate".to_owned(),
         Some(other) => format!("TLS: {other}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the other end hung up".to_owned(),
+        None if error.kind() == io::ErrorKind::ConnectionReset => {
+            "the other end reset the connection".to_owned()
+        }
         None => error.to_string(),
     }
 }
@@ -477,5 +480,40 @@ fn mismatch(error: &rustls::Error, certificate: &Path) -> String {
             format!("it is not the key of {}: install a matching pair", certificate.display())
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::SystemClock;
+
+    #[test]
+    fn errors_name_the_file_and_what_to_do() {
+        let directory = std::env::temp_dir().join(format!("polygate-tls-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let at = |name: &str| directory.join(name);
+        let files = ClientFiles {
+            ca: at("ca.pem"),
+            certificate: at("hub.pem"),
+            key: at("hub.key"),
+            revocation_list: None,
+        };
+        let load = || ClientTls::load(&files, Arc::new(SystemClock)).unwrap_err().to_string();
+        let missing = load();
+        assert!(missing.contains("ca.pem") && missing.contains("check the path"), "{missing}");
+        for file in [&files.ca, &files.certificate, &files.key] {
+            fs::write(file, "-----BEGIN NOTHING-----\nc2VjcmV0\n-----END NOTHING-----\n").unwrap();
+        }
+        let empty = load();
+        assert!(empty.contains("ca.pem") && empty.contains("BEGIN CERTIFICATE"), "{empty}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn key_agreement_is_post_quantum_first() {
+        let names: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
+        assert_eq!(names.first(), Some(&rustls::NamedGroup::X25519MLKEM768));
+        assert!(names.contains(&rustls::NamedGroup::X25519), "brokers that do not know it");
     }
 }

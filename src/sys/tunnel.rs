@@ -21,7 +21,7 @@ use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixListener, UnixStream, lookup_host},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -43,6 +43,9 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 /// After our goodbye the broker has this long to hang up. Closing earlier resets the connection while the
 /// goodbye may still be unread, and the broker would then publish the last will.
 const LINGER: Duration = Duration::from_secs(2);
+/// A TLS 1.3 server judges our certificate when we may already speak. Speaking at once can turn its refusal into
+/// a bare reset, with the reason lost: so it gets this long to refuse first.
+const HEARING: Duration = Duration::from_millis(100);
 /// `sun_path` holds 108 bytes, the closing NUL included (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -92,6 +95,9 @@ pub enum TunnelError {
     },
 }
 
+/// Sees every byte from the broker, in order.
+pub type Watch = Box<dyn FnMut(&[u8]) + Send>;
+
 /// One dialled connection, waiting for its client or serving it.
 #[derive(Debug)]
 pub struct Tunnel {
@@ -108,7 +114,8 @@ struct State {
 
 impl Tunnel {
     /// Dials the broker, and waits for the client on a Unix socket in a directory of its own (mode 0700) in
-    /// `directory`. TLS is spoken where `url` says so; `deadline` is for name, and again for TLS.
+    /// `directory`. TLS is spoken where `url` says so; `deadline` is for the name, and again for TLS. `watch` sees
+    /// what the broker sends.
     ///
     /// # Errors
     /// Names the step that failed.
@@ -117,16 +124,17 @@ impl Tunnel {
         tls: Option<&ClientTls>,
         directory: &Path,
         deadline: Duration,
+        watch: Watch,
     ) -> Result<Self, TunnelError> {
         let stream = dial(url, deadline).await?;
         let state = Arc::new(State::default());
         let (socket, listener) = PrivateSocket::bind(directory)?;
         match tls.filter(|_| url.tls) {
-            None => spawn(listener, stream, Arc::clone(&state)),
+            None => spawn(listener, stream, Arc::clone(&state), (watch, Duration::ZERO)),
             Some(tls) => {
                 let shaken = within(deadline, "the TLS handshake", tls.connect(&url.host, stream)).await?;
                 let stream = shaken.map_err(|error| TunnelError::Tls(tls::explain(&error)))?;
-                spawn(listener, stream, Arc::clone(&state));
+                spawn(listener, stream, Arc::clone(&state), (watch, HEARING));
             }
         }
         Ok(Self { socket, state })
@@ -253,25 +261,48 @@ impl Drop for PrivateSocket {
 }
 
 /// Serves the client when it comes, until either end goes.
-fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>)
+fn spawn<S>(listener: UnixListener, remote: S, state: Arc<State>, inward: (Watch, Duration))
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     tokio::spawn(async move {
         if let Ok(Ok((local, _))) = timeout(FETCH_DEADLINE, listener.accept()).await {
             drop(listener);
-            join(local, remote, &state).await;
+            join(local, remote, &state, inward).await;
         }
     });
 }
 
 /// Copies both ways until either end goes, and then lets the other go.
-async fn join<S: AsyncRead + AsyncWrite>(mut local: UnixStream, remote: S, state: &State) {
+async fn join<S: AsyncRead + AsyncWrite>(
+    mut local: UnixStream,
+    remote: S,
+    state: &State,
+    (mut watch, hearing): (Watch, Duration),
+) {
     let (mut remote_reader, mut remote_writer) = tokio::io::split(remote);
     let (mut local_reader, mut local_writer) = local.split();
+    let count = |bytes: &[u8]| {
+        state.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    };
+    let outward = async {
+        sleep(hearing).await;
+        copy(&mut local_reader, &mut remote_writer, count).await
+    };
+    let inward = copy(&mut remote_reader, &mut local_writer, &mut watch);
     let ended = tokio::select! {
-        ended = copy(&mut local_reader, &mut remote_writer, Some(&state.sent_bytes)) => ended.map(|()| Ended::Local),
-        ended = copy(&mut remote_reader, &mut local_writer, None) => ended.map(|()| Ended::Remote),
+        // What the broker says at the end is its reason: it is read before a failed write is noticed.
+        biased;
+        ended = inward => match ended {
+            Ok(()) => Ok(Ended::Remote),
+            Err(Side::Reading(error)) => Err(Broken::Remote(error)),
+            Err(Side::Writing(error)) => Err(Broken::Local(error)),
+        },
+        ended = outward => match ended {
+            Ok(()) => Ok(Ended::Local),
+            Err(Side::Reading(error)) => Err(Broken::Local(error)),
+            Err(Side::Writing(error)) => Err(Broken::Remote(error)),
+        },
     };
     match ended {
         Ok(Ended::Local) => {
@@ -295,32 +326,124 @@ enum Ended {
     Remote,
 }
 
-/// Which side of the tunnel an error came from.
+/// Which end of the tunnel an error came from.
 enum Broken {
     Local(io::Error),
     Remote(io::Error),
 }
 
-/// Copies one direction to its end. `count` is given on the way out, and tells the sides apart.
+/// Which side of one direction an error came from.
+enum Side {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+/// Copies one direction to its end. `see` is shown what is passed on.
 async fn copy(
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
-    count: Option<&AtomicU64>,
-) -> Result<(), Broken> {
-    let (reading, writing): (fn(io::Error) -> Broken, fn(io::Error) -> Broken) = match count {
-        Some(_) => (Broken::Local, Broken::Remote),
-        None => (Broken::Remote, Broken::Local),
-    };
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), Side> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let length = reader.read(&mut buffer).await.map_err(reading)?;
+        let length = reader.read(&mut buffer).await.map_err(Side::Reading)?;
         if length == 0 {
             return Ok(());
         }
-        writer.write_all(buffer.get(..length).unwrap_or_default()).await.map_err(writing)?;
-        writer.flush().await.map_err(writing)?;
-        if let Some(count) = count {
-            count.fetch_add(length as u64, Ordering::Relaxed);
-        }
+        let bytes = buffer.get(..length).unwrap_or_default();
+        see(bytes);
+        writer.write_all(bytes).await.map_err(Side::Writing)?;
+        writer.flush().await.map_err(Side::Writing)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(5);
+
+    fn url(port: u16) -> BrokerUrl {
+        BrokerUrl { host: "127.0.0.1".to_owned(), port, tls: false }
+    }
+
+    /// A tunnel, its client's end, and the broker's end.
+    async fn tunnel() -> (Tunnel, UnixStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = url(listener.local_addr().unwrap().port());
+        let directory = std::env::temp_dir();
+        let (opened, accepted) =
+            tokio::join!(Tunnel::open(&url, None, &directory, DEADLINE, Box::new(|_| {})), listener.accept());
+        let tunnel = opened.unwrap();
+        let client = UnixStream::connect(tunnel.path()).await.unwrap();
+        (tunnel, client, accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn carries_both_ways_and_ends_with_either_end() {
+        let (tunnel, mut client, mut broker) = tunnel().await;
+        let large: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+        let mut got = vec![0; large.len()];
+        let (sent, read) = tokio::join!(client.write_all(&large), broker.read_exact(&mut got));
+        assert!(sent.is_ok() && read.is_ok() && got == large);
+        assert_eq!(tunnel.sent_bytes(), large.len() as u64);
+        broker.write_all(b"answer").await.unwrap();
+        let mut answer = [0; 6];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"answer");
+        drop(broker);
+        assert_eq!(client.read(&mut answer).await.unwrap(), 0, "the broker's end is the client's end");
+        assert_eq!(tunnel.failure(), None, "an orderly end");
+    }
+
+    #[tokio::test]
+    async fn what_the_client_said_last_still_arrives() {
+        let (_tunnel, mut client, mut broker) = tunnel().await;
+        client.write_all(b"goodbye").await.unwrap();
+        drop(client);
+        let mut said = Vec::new();
+        broker.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"goodbye");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_a_failure_with_a_reason() {
+        let (tunnel, mut client, broker) = tunnel().await;
+        // Closing without lingering sends a reset.
+        sockopt::set_socket_linger(&broker, Some(Duration::ZERO)).unwrap();
+        drop(broker);
+        let mut end = [0; 1];
+        assert!(matches!(client.read(&mut end).await, Ok(0) | Err(_)));
+        assert!(tunnel.failure().is_some_and(|reason| reason.contains("reset")), "{:?}", tunnel.failure());
+    }
+
+    #[tokio::test]
+    async fn the_private_socket_is_ours_alone_and_goes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (mut tunnel, _client, _broker) = tunnel().await;
+        let directory = tunnel.path().parent().unwrap().to_owned();
+        assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        tunnel.hide();
+        assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_this_machine_without_tls() {
+        let url = BrokerUrl { host: "192.0.2.1".to_owned(), port: 1883, tls: false };
+        let opened = Tunnel::open(&url, None, &std::env::temp_dir(), DEADLINE, Box::new(|_| {})).await;
+        assert!(matches!(opened, Err(TunnelError::Unprotected { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_path_too_long_for_a_socket_is_said_to_be() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = url(listener.local_addr().unwrap().port());
+        let long = std::env::temp_dir().join("x".repeat(120));
+        let opened = Tunnel::open(&url, None, &long, DEADLINE, Box::new(|_| {})).await;
+        assert!(opened.unwrap_err().to_string().contains("too long"));
     }
 }

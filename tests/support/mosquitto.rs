@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -42,7 +42,7 @@ impl Mosquitto {
         for _ in 0..ATTEMPTS {
             let port = port.unwrap_or_else(free_port);
             let mut mosquitto = Self { child: spawn(&program, directory, port), port };
-            if mosquitto.answers() {
+            if mosquitto.runs(directory) {
                 return Some(mosquitto);
             }
         }
@@ -54,15 +54,17 @@ impl Mosquitto {
         self.port
     }
 
-    fn answers(&mut self) -> bool {
-        for _ in 0..200 {
+    /// Whether it says that it runs. Asking the port could reach another test's broker that was quicker.
+    fn runs(&mut self, directory: &Path) -> bool {
+        for _ in 0..400 {
+            let log = fs::read_to_string(directory.join(log_name(self.port))).unwrap_or_default();
+            if log.contains(" running") {
+                return true;
+            }
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return true;
-            }
-            sleep(Duration::from_millis(25));
+            sleep(Duration::from_millis(10));
         }
         false
     }
@@ -92,7 +94,7 @@ fn spawn(program: &Path, directory: &Path, port: u16) -> Child {
         at("broker.pem"),
         at("broker.key"),
         at("acl"),
-        at("mosquitto.log"),
+        at(&log_name(port)),
     );
     let file = directory.join(format!("mosquitto-{port}.conf"));
     fs::write(&file, configuration).unwrap();
@@ -107,6 +109,10 @@ fn spawn(program: &Path, directory: &Path, port: u16) -> Child {
     };
     command.arg("-c").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
+}
+
+fn log_name(port: u16) -> String {
+    format!("mosquitto-{port}.log")
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -277,13 +277,15 @@ fn delimiters_of(header: &[u8]) -> Result<Delimiters, ParseError> {
     let rest = header.strip_prefix(b"MSH").ok_or(ParseError::NoHeader)?;
     let (&field, rest) = rest.split_first().ok_or(ParseError::BadDelimiters)?;
     let encoding = nth(rest, field, 0);
+    // Some senders write the escape character twice, as their programming language wants it.
+    let doubled = matches!(encoding, [_, _, one, other, _] if one == other);
     let given = |place: usize| encoding.get(place).copied().unwrap_or(0);
     let found = Delimiters {
         field,
         component: given(0),
         repetition: given(1),
         escape: given(2),
-        subcomponent: given(3),
+        subcomponent: given(if doubled { 4 } else { 3 }),
     };
     let all = [found.field, found.component, found.repetition, found.escape, found.subcomponent];
     let used: Vec<u8> = all.into_iter().filter(|byte| *byte != 0).collect();
@@ -342,6 +344,8 @@ mod tests {
         assert_eq!(field.component(2).subcomponent(2).bytes(), b"C");
         assert_eq!(field.repetition(2).component(1).bytes(), b"D");
         assert!(Message::parse(b"MSH|^~\\&#|A").is_ok(), "the truncation character of 2.7");
+        let doubled = Message::parse(b"MSH|^~\\\\&|A").unwrap().delimiters();
+        assert_eq!(doubled, Delimiters::default());
         let short = Message::parse(b"MSH|^|A\rPID|a~b^c").unwrap();
         assert_eq!(short.segment("PID").unwrap().field(1).component(1).bytes(), b"a~b");
         for (bytes, error) in [

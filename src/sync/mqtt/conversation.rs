@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rumqttc::{
     Outgoing,
     v5::{
-        AsyncClient, Event as ClientEvent, Incoming,
+        Event as ClientEvent, Incoming,
         mqttbytes::{
             QoS,
             v5::{PubAck, PubAckReason, Publish, PublishProperties},
@@ -21,16 +21,13 @@ use tokio::{
 };
 
 use super::{
-    RECEIVE_MAX,
-    driver::{Driver, End, Notice},
+    Link, RECEIVE_MAX,
+    driver::{End, Notice},
     window::Window,
     words,
 };
-use crate::{
-    sync::uplink::{
-        Command, Delivery, Event, Inbound, Limits, Publication, RefusalReason, Session, Ticket, UplinkError,
-    },
-    sys::tunnel::Tunnel,
+use crate::sync::uplink::{
+    Command, Delivery, Event, Inbound, Limits, Publication, RefusalReason, Session, Ticket, UplinkError,
 };
 
 /// Strings in MQTT are at most this long (MQTT 5, section 1.5.4); rumqttc would cut the length short.
@@ -40,9 +37,7 @@ const PROGRESS_BYTES: u64 = 4096;
 
 /// One open connection's state.
 pub(super) struct Conversation {
-    client: AsyncClient,
-    driver: Driver,
-    tunnel: Tunnel,
+    link: Link,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
     packet_bytes_max: usize,
@@ -59,6 +54,7 @@ pub(super) struct Conversation {
 }
 
 /// What woke the conversation.
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and a box for each packet costs more")]
 enum Next {
     Room,
     OwnerGone,
@@ -77,20 +73,13 @@ enum Leaving {
 
 impl Conversation {
     /// Begins to serve. `early` came before the subscription was confirmed.
-    pub(super) fn start(
-        client: AsyncClient,
-        driver: Driver,
-        tunnel: Tunnel,
-        window: Window,
-        packet_bytes_max: usize,
-        early: Vec<Publish>,
-    ) -> Session {
+    pub(super) fn start(link: Link, window: Window, packet_bytes_max: usize, early: Vec<Publish>) -> Session {
         let in_flight_max = u16::try_from(window.size()).unwrap_or(u16::MAX);
         let (command_sender, commands) = mpsc::channel(window.size());
         let (events, event_receiver) = mpsc::channel(window.size() + usize::from(RECEIVE_MAX));
         let mut conversation = Self {
-            client,
-            driver,
+            sent_bytes: link.tunnel.sent_bytes(),
+            link,
             commands,
             events,
             packet_bytes_max,
@@ -99,8 +88,6 @@ impl Conversation {
             outbox: VecDeque::new(),
             unacknowledged: HashMap::new(),
             deliveries: 0,
-            sent_bytes: tunnel.sent_bytes(),
-            tunnel,
             leaving: Leaving::No,
         };
         tokio::spawn(async move {
@@ -133,7 +120,7 @@ impl Conversation {
                 }
                 () = self.events.closed() => Next::OwnerGone,
                 command = self.commands.recv(), if obeying => command.map_or(Next::OwnerGone, Next::Command),
-                notice = self.driver.next(), if listening => Next::Notice(notice),
+                notice = self.link.driver.next(), if listening => Next::Notice(notice),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Next::Deadline,
             };
             let done = match next {
@@ -151,8 +138,8 @@ impl Conversation {
 
     /// Ends the connection first, so that it is gone when the owner hears of it.
     async fn finish(self, ended: UplinkError) {
-        let Self { driver, events, outbox, commands, .. } = self;
-        drop((driver, commands));
+        let Self { link, events, outbox, commands, .. } = self;
+        drop((link, commands));
         for event in outbox.into_iter().chain([Event::Closed(ended)]) {
             if events.send(event).await.is_err() {
                 return;
@@ -166,14 +153,15 @@ impl Conversation {
             let Some((ticket, publication)) = self.waiting.pop_front() else { break };
             let (topic, retain) = (publication.topic, publication.retain);
             let properties = properties(publication.content_type, publication.user_properties);
-            self.client
+            self.link
+                .client
                 .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, publication.payload, properties)
                 .map_err(|_| full())?;
             self.window.submitted(ticket, Instant::now());
         }
         if self.leaving == Leaving::Asked && self.waiting.is_empty() {
             self.leaving = Leaving::Said;
-            self.client.try_disconnect().map_err(|_| full())?;
+            self.link.client.try_disconnect().map_err(|_| full())?;
         }
         Ok(())
     }
@@ -195,7 +183,7 @@ impl Conversation {
                 if let Some(packet_id) = self.unacknowledged.remove(&delivery.0) {
                     let mut received = Publish::new("", QoS::AtLeastOnce, Bytes::new(), None);
                     received.pkid = packet_id;
-                    self.client.try_ack(&received).map_err(|_| full())?;
+                    self.link.client.try_ack(&received).map_err(|_| full())?;
                 }
             }
         }
@@ -281,7 +269,7 @@ impl Conversation {
 
     /// Nothing was answered within the deadline: a stall, unless a large batch is still going out.
     fn check(&mut self) -> Result<(), UplinkError> {
-        let sent_bytes = self.tunnel.sent_bytes();
+        let sent_bytes = self.link.tunnel.sent_bytes();
         let moved = sent_bytes.saturating_sub(std::mem::replace(&mut self.sent_bytes, sent_bytes));
         if moved < PROGRESS_BYTES {
             let seconds = self.window.patience().as_secs();
@@ -295,9 +283,7 @@ impl Conversation {
         match end {
             End::Disconnected => UplinkError::Requested,
             End::Error(error) => error,
-            End::Rejected(reason) | End::Broken(reason) => {
-                UplinkError::Broken(self.tunnel.failure().map_or(reason, str::to_owned))
-            }
+            End::Rejected(guess) | End::Broken(guess) => self.link.why(guess),
         }
     }
 }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use rumqttc::{
     Outgoing,
-    v5::{
-        ConnectionError, Event as ClientEvent, EventLoop, Incoming, StateError,
-        mqttbytes::v5::DisconnectReasonCode,
-    },
+    v5::{ConnectionError, Event as ClientEvent, EventLoop, Incoming, StateError},
 };
 use tokio::{
     sync::mpsc,
@@ -15,13 +12,16 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::{notices, words};
+use super::words;
 use crate::sync::uplink::UplinkError;
 
+/// How many events rumqttc may be ahead of us: enough to keep it busy, and little memory.
+const NOTICES_MAX: usize = 64;
 /// Beyond twice the keep-alive: a PINGREQ, and its answer, have had all the time they need.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// What the event loop did, or that it is over.
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and a box for each packet costs more")]
 #[derive(Debug)]
 pub(super) enum Notice {
     Event(ClientEvent),
@@ -50,7 +50,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn spawn(event_loop: EventLoop, keep_alive: Duration) -> Self {
-        let (sender, notices) = notices();
+        let (sender, notices) = mpsc::channel(NOTICES_MAX);
         Self { notices, task: tokio::spawn(drive(event_loop, keep_alive, sender)) }
     }
 
@@ -112,13 +112,8 @@ fn end(error: ConnectionError, keep_alive: Duration) -> End {
     let broken = |words: &str| End::Broken(words.to_owned());
     match error {
         ConnectionError::ConnectionRefused(code) => End::Rejected(words::connection(code)),
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => match reason_code {
-            DisconnectReasonCode::SessionTakenOver => End::Error(UplinkError::TakenOver),
-            code => {
-                let reason = format!("the broker ended it: {}", words::goodbye(code));
-                End::Error(UplinkError::Broken(reason))
-            }
-        },
+        // The reason has been seen on its way in.
+        ConnectionError::MqttState(StateError::ServerDisconnect { .. }) => broken("the broker ended it"),
         ConnectionError::MqttState(StateError::AwaitPingResp) => stalled(keep_alive.saturating_mul(2)),
         ConnectionError::MqttState(StateError::Unsolicited(_)) => {
             broken("the broker acknowledged what was not sent")

@@ -14,18 +14,18 @@ use rumqttc::{
         self as client, AsyncClient, Event as ClientEvent, Incoming,
         mqttbytes::{
             QoS,
-            v5::{ConnAck, Filter, LastWill, LastWillProperties, Publish, SubAck, SubscribeReasonCode},
+            v5::{
+                ConnAck, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Publish, SubAck,
+                SubscribeReasonCode,
+            },
         },
     },
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::uplink::{Publication, Session, Uplink, UplinkError};
 use crate::{
-    domain::ids::HubId,
+    domain::{entry::WIRE_VERSION, ids::HubId},
     sys::{
         clock::{Clock, SystemClock},
         tls::{ClientFiles, ClientTls, ReloadingClient},
@@ -35,10 +35,12 @@ use crate::{
 };
 use conversation::Conversation;
 use driver::{Driver, Notice};
+use goodbye::Goodbye;
 use window::Window;
 
 mod conversation;
 mod driver;
+mod goodbye;
 mod window;
 mod words;
 
@@ -101,7 +103,9 @@ impl MqttOptions {
             clock: Arc::new(SystemClock),
             client_id: hub.to_string(),
             username: Some(hub.to_string()),
-            subscriptions: vec![format!("polygate/1/{hub}/receipt/+"), format!("polygate/1/{hub}/down/+")],
+            subscriptions: ["receipt", "down"]
+                .map(|kind| format!("polygate/{WIRE_VERSION}/{hub}/{kind}/+"))
+                .to_vec(),
             clean_start: false,
             session_expiry: Duration::from_secs(24 * 3600),
             last_will: None,
@@ -162,26 +166,33 @@ impl MqttUplink {
     async fn open(&mut self) -> Result<Session, UplinkError> {
         let tls = self.credentials()?;
         let options = &self.options;
-        let opened =
-            Tunnel::open(&options.broker, tls.as_ref(), &options.socket_directory, options.connect_deadline);
+        let goodbye = Goodbye::default();
+        let opened = Tunnel::open(
+            &options.broker,
+            tls.as_ref(),
+            &options.socket_directory,
+            options.connect_deadline,
+            Box::new(goodbye.watch()),
+        );
         let tunnel = opened.await.map_err(|error| self.unreachable(&error))?;
         let window = self.options.window.max(1);
         // Acknowledgements and publications share rumqttc's queue: it holds all there can be of both.
         let capacity = 2 * usize::from(window) + usize::from(RECEIVE_MAX) + 8;
         let (client, event_loop) = AsyncClient::new(self.client_options(&tunnel), capacity);
         let driver = Driver::spawn(event_loop, self.options.keep_alive.max(KEEP_ALIVE_LEAST));
-        let mut opening = Opening { client, driver, tunnel, options: &self.options };
+        let link = Link { client, driver, tunnel, goodbye };
+        let mut opening = Opening { link, options: &self.options };
         let accepted = opening.accepted().await?;
-        opening.tunnel.hide();
+        opening.link.tunnel.hide();
         let (packet_id, early) = opening.subscribed().await?;
-        let Opening { client, driver, tunnel, .. } = opening;
+        let link = opening.link;
         let receive_max = accepted.receive_max;
         // One place less than the broker allows, where it can be spared: rumqttc sends no acknowledgement
         // while the broker's whole allowance is used up.
         let size = window.min(receive_max.saturating_sub(1)).max(1);
         let cycle = receive_max.min(in_flight_limit(window));
         let window = Window::new(size, cycle, packet_id, self.options.puback_deadline);
-        Ok(Conversation::start(client, driver, tunnel, window, accepted.packet_bytes_max, early))
+        Ok(Conversation::start(link, window, accepted.packet_bytes_max, early))
     }
 
     fn credentials(&mut self) -> Result<Option<ClientTls>, UplinkError> {
@@ -271,11 +282,29 @@ struct Accepted {
     packet_bytes_max: usize,
 }
 
-/// A connection on its way: dialled, and not yet accepted and subscribed.
-struct Opening<'a> {
+/// One connection's parts. Dropping them ends it.
+struct Link {
     client: AsyncClient,
     driver: Driver,
     tunnel: Tunnel,
+    goodbye: Goodbye,
+}
+
+impl Link {
+    /// Why a connection broke, as far as anybody knows: the broker's own word, or what befell TCP and TLS.
+    fn why(&self, guess: String) -> UplinkError {
+        match (self.goodbye.reason(), self.tunnel.failure()) {
+            (Some(DisconnectReasonCode::SessionTakenOver), _) => UplinkError::TakenOver,
+            (Some(code), _) => UplinkError::Broken(format!("the broker ended it: {}", words::goodbye(code))),
+            (None, Some(failure)) => UplinkError::Broken(failure.to_owned()),
+            (None, None) => UplinkError::Broken(guess),
+        }
+    }
+}
+
+/// A connection on its way: dialled, and not yet accepted and subscribed.
+struct Opening<'a> {
+    link: Link,
     options: &'a MqttOptions,
 }
 
@@ -312,7 +341,8 @@ impl Opening<'_> {
             return Ok((packet_id, early));
         }
         let filters = self.options.subscriptions.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-        self.client
+        self.link
+            .client
             .try_subscribe_many(filters)
             .map_err(|_| UplinkError::Credentials("a subscription is no legal topic filter".to_owned()))?;
         let deadline = self.options.suback_deadline;
@@ -355,7 +385,7 @@ impl Opening<'_> {
         deadline: Duration,
         waiting_for: &'static str,
     ) -> Result<ClientEvent, UplinkError> {
-        match timeout_at(until, self.driver.next()).await {
+        match timeout_at(until, self.link.driver.next()).await {
             Err(_) => Err(UplinkError::Stalled { seconds: deadline.as_secs(), waiting_for }),
             Ok(Notice::Event(event)) => Ok(event),
             Ok(Notice::Ended(end)) => Err(self.refused(end)),
@@ -367,19 +397,17 @@ impl Opening<'_> {
         let broker = place(&self.options.broker);
         match end {
             driver::End::Rejected(reason) => UplinkError::Rejected { broker, reason },
-            driver::End::Broken(reason) => {
-                let reason = self.tunnel.failure().map_or(reason, str::to_owned);
-                UplinkError::Unreachable { broker, reason }
-            }
+            driver::End::Broken(guess) => match self.link.why(guess) {
+                // Not every refusal of a certificate arrives as an alert.
+                UplinkError::Broken(reason) if self.options.broker.tls && !reason.contains("certificate") => {
+                    let reason = format!("{reason}: does it take our certificate?");
+                    UplinkError::Unreachable { broker, reason }
+                }
+                UplinkError::Broken(reason) => UplinkError::Unreachable { broker, reason },
+                error => error,
+            },
             driver::End::Error(error) => error,
             driver::End::Disconnected => UplinkError::Requested,
         }
     }
-}
-
-/// How many events rumqttc may be ahead of us. Enough to keep it busy, and little memory.
-const NOTICES_MAX: usize = 64;
-
-fn notices() -> (mpsc::Sender<Notice>, mpsc::Receiver<Notice>) {
-    mpsc::channel(NOTICES_MAX)
 }

@@ -100,8 +100,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    #[tokio::test(start_paused = true)]
-    async fn answers_out_of_order_find_their_tickets() {
+    #[test]
+    fn answers_out_of_order_find_their_tickets() {
         let now = Instant::now();
         let mut window = Window::new(3, 12, 1, PATIENCE);
         for number in 0..3 {
@@ -119,8 +119,8 @@ mod tests {
         assert_eq!(window.deadline(), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_deadline_moves_with_every_answer_and_not_with_new_publications() {
+    #[test]
+    fn the_deadline_moves_with_every_answer_and_not_with_new_publications() {
         let start = Instant::now();
         let mut window = Window::new(3, 12, 0, PATIENCE);
         window.submitted(Ticket(1), start);

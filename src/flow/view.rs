@@ -1,0 +1,218 @@
+//! Keeping the record view up to date: a thread that follows the journal, and makes the view anew when it
+//! cannot be used. Nothing waits for it.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    domain::{entry::Entry, record::Event},
+    journal::{Closed, LogReader, Record},
+    store::{Applied, Found, View, ViewError},
+    sys::{disk::RealDisk, entropy::Entropy},
+};
+
+use super::{alarm::AlarmCode, hub::Hub, receive::decode};
+
+/// The view's name as a consumer of the journal.
+pub const VIEW: &str = "view";
+/// Taken in together: the more, the fewer writes for a patient with several messages.
+const READ_BYTES: usize = 1 << 20;
+const READ_ENTRIES: usize = 1000;
+/// How often the view is made durable at most; until then the journal keeps what it is made of.
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// How often to look for more when there is nothing to do.
+const IDLE: Duration = Duration::from_millis(200);
+/// How long to wait before a view that failed is made anew.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The thread that keeps the view.
+#[derive(Debug)]
+pub struct ViewKeeper {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// Why the thread has stopped following.
+enum Ended {
+    /// The hub ends.
+    Asked,
+    /// The view is of no more use.
+    Failed(String),
+}
+
+impl ViewKeeper {
+    /// Starts the thread; the view is in `directory`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(hub: &Arc<Hub>, directory: &Path) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let keeping = Keeping {
+            hub: Arc::clone(hub),
+            directory: directory.to_owned(),
+            stop: Arc::clone(&stop),
+            entropy: Entropy::from_system(),
+        };
+        let thread = thread::Builder::new().name(VIEW.to_owned()).spawn(move || keeping.run())?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends the thread, with the view durable as far as it has come. Blocks.
+    pub fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if self.thread.join().is_err() {
+            tracing::error!("the record view's thread ended in a panic");
+        }
+    }
+}
+
+struct Keeping {
+    hub: Arc<Hub>,
+    directory: PathBuf,
+    stop: Arc<AtomicBool>,
+    entropy: Entropy,
+}
+
+impl Keeping {
+    fn run(mut self) {
+        loop {
+            // sled 0.34 has panics of its own; they cost the view, and the view can be made anew.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.follow()))
+                .unwrap_or_else(|_| Ended::Failed("its database panicked".to_owned()));
+            let Ended::Failed(reason) = ended else { return };
+            let text = format!("the record view failed and is made anew: {reason}");
+            self.hub.alarms.raise(AlarmCode::ViewFailing, "", text, self.hub.now());
+            if let Err(error) = std::fs::remove_dir_all(&self.directory)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::error!(%error, "the record view cannot be removed");
+            }
+            let until = Instant::now() + AGAIN;
+            while Instant::now() < until {
+                if self.is_stopped() {
+                    return;
+                }
+                thread::sleep(IDLE);
+            }
+        }
+    }
+
+    fn follow(&mut self) -> Ended {
+        match self.follow_to_the_end() {
+            Ok(()) => Ended::Asked,
+            Err(Failure::Closed) => Ended::Asked,
+            Err(Failure::View(error)) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                Ended::Failed(format!("{error}{}", cause.unwrap_or_default()))
+            }
+            Err(Failure::Journal(error)) => Ended::Failed(format!("the journal cannot be read: {error}")),
+        }
+    }
+
+    fn follow_to_the_end(&mut self) -> Result<(), Failure> {
+        let (mut view, found) = View::open(Arc::new(RealDisk), &self.directory, &mut self.entropy)?;
+        let shared = Arc::clone(self.hub.journal.shared());
+        let position = view.position()?;
+        self.begin(found, &view);
+        if found == Found::Whole && position < shared.beginning() {
+            let text = "the journal let go of messages before the record view had seen them";
+            self.hub.alarms.raise(AlarmCode::ViewFailing, "behind", text, self.hub.now());
+        }
+        let mut reader = LogReader::new(shared, position);
+        let mut flushed_at = Instant::now();
+        let mut dirty = true;
+        loop {
+            let chunk = reader.read(READ_BYTES, READ_ENTRIES).map_err(Failure::Journal)?;
+            let moved = !chunk.records.is_empty() || 0 < chunk.damaged_bytes;
+            if moved {
+                self.apply(&mut view, &chunk.records, chunk.next)?;
+                dirty = true;
+            }
+            let stopped = self.is_stopped();
+            if dirty && (stopped || FLUSH_EVERY <= flushed_at.elapsed()) {
+                let durable = view.flush()?;
+                self.hub.journal.advance_blocking(VIEW, durable).map_err(|Closed| Failure::Closed)?;
+                (dirty, flushed_at) = (false, Instant::now());
+            }
+            if stopped {
+                return Ok(());
+            }
+            if !moved {
+                self.caught_up();
+                thread::sleep(IDLE);
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        view: &mut View,
+        records: &[Record],
+        next: crate::journal::Position,
+    ) -> Result<(), Failure> {
+        let read: Vec<(Entry, Event)> = records
+            .iter()
+            .filter(|record| record.placed.lane.class().is_some())
+            .filter_map(|record| decode(&record.payload))
+            .filter_map(|entry| (self.hub.translate)(&entry).map(|event| (entry, event)))
+            .collect();
+        let applied: Vec<Applied<'_>> = read
+            .iter()
+            .map(|(entry, event)| Applied { system: &entry.system, received: entry.at, event })
+            .collect();
+        view.apply(&applied, next)?;
+        let mut status = self.hub.view_status();
+        status.applied += records.len() as u64;
+        status.patients = view.patients();
+        status.caught_up = false;
+        Ok(())
+    }
+
+    fn begin(&self, found: Found, view: &View) {
+        tracing::info!(?found, patients = view.patients(), "record view open");
+        self.hub.alarms.clear(AlarmCode::ViewFailing, "");
+        let rebuilding = found == Found::Discarded;
+        let text = "the record view is being made anew from the journal: records may be incomplete";
+        self.hub.alarms.set(rebuilding, AlarmCode::ViewRebuilding, "", text, self.hub.now());
+        let mut status = self.hub.view_status();
+        (status.patients, status.rebuilding, status.caught_up) = (view.patients(), rebuilding, false);
+    }
+
+    fn caught_up(&self) {
+        {
+            let mut status = self.hub.view_status();
+            if status.caught_up {
+                return;
+            }
+            (status.rebuilding, status.caught_up) = (false, true);
+        }
+        self.hub.alarms.clear(AlarmCode::ViewRebuilding, "");
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+enum Failure {
+    View(ViewError),
+    Journal(io::Error),
+    Closed,
+}
+
+impl From<ViewError> for Failure {
+    fn from(error: ViewError) -> Self {
+        Self::View(error)
+    }
+}

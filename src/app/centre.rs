@@ -57,8 +57,8 @@ impl RunningCentre {
         let store = Arc::new(open_store(&config.store, &clock).await?);
         let mut running =
             Self { store, metrics: Arc::default(), stop: watch::Sender::new(false), tasks: JoinSet::new() };
-        // The process id keeps two centres on one broker apart.
-        let process = std::process::id();
+        // Keeps several centres on one broker apart, wherever they run.
+        let process = Entropy::from_system().below(1 << 40);
         for number in 0..config.broker.workers {
             let options = worker_options(&config.broker, process, number, socket_directory)?;
             let worker = Worker {
@@ -168,7 +168,7 @@ async fn open_store(section: &StoreSection, clock: &Arc<dyn Clock>) -> anyhow::R
 
 fn worker_options(
     broker: &BrokerSection,
-    process: u32,
+    process: u64,
     number: usize,
     socket_directory: &Path,
 ) -> anyhow::Result<MqttOptions> {
@@ -183,7 +183,7 @@ fn worker_options(
     if number == 0 {
         subscriptions.push(CONDITIONS.to_owned());
     }
-    let options = MqttOptions::centre(url, files, &format!("{process}-{number}"), subscriptions);
+    let options = MqttOptions::centre(url, files, &format!("{process:x}-{number}"), subscriptions);
     Ok(MqttOptions { socket_directory: socket_directory.to_owned(), ..options })
 }
 

@@ -305,7 +305,7 @@ impl Polysystem {
         writeln!(out, "\nThe portal:          http://{portal}/   (no sign-in: it shows no patient data)")?;
         writeln!(
             out,
-            "What the centre has: target/release/polycentre entries --config {} --json",
+            "What the centre has: cargo run --release --bin polycentre -- entries --config {} --json",
             self.directory.join("polycentre.toml").display()
         )?;
         writeln!(out, "\nCut the WAN on the portal and watch the queues; press Ctrl-C to end.")?;

@@ -275,6 +275,9 @@ pub async fn run(config: HubConfig) -> anyhow::Result<()> {
     running.start_notifying()?;
     super::asked_to_end().await?;
     tracing::info!("ending");
+    if let Ok(notifier) = Notifier::from_environment() {
+        notifier.stopping();
+    }
     running.end().await;
     Ok(())
 }

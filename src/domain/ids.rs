@@ -128,9 +128,8 @@ pub struct UnknownClass;
 
 /// One unbroken life of a hub's journal. Sequence numbers begin at 1 in each epoch.
 ///
-/// A new epoch begins whenever the hub cannot prove that its journal's tail is what it last
-/// acknowledged (a crash, a power cut, a damaged or replaced store), so that no sequence number is
-/// ever used for two entries. Greater than every earlier epoch of the same journal; fits in 53 bits,
+/// A new epoch begins at every start and after every failure of the disk, so that no sequence number is
+/// ever used for two entries, whatever was lost, restored or rolled back. Greater than every earlier epoch of the same journal; fits in 53 bits,
 /// so that JSON readers keep it exactly.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -38,6 +38,10 @@ const QUARANTINE_BYTES_MAX: u64 = 256 << 20;
 const PARKED_ITEMS_MAX: u64 = 100_000;
 const PARKED_BYTES_MAX: u64 = 1 << 30;
 
+/// How long the alarm about refused senders stands after the last refusal, in milliseconds: senders try again
+/// within this, if it is not over.
+const REFUSAL_STANDS_MS: u64 = 30_000;
+
 /// Reads a journalled entry's raw bytes as what they say; none if they say nothing about a patient.
 pub type Translate = fn(&Entry) -> Option<Event>;
 
@@ -81,6 +85,9 @@ pub struct Hub {
     began: Instant,
     /// When the journal last answered, in milliseconds since `began`.
     answered_ms: AtomicU64,
+    /// Appends refused for want of room when last looked at, and when that last went up.
+    refused_full: AtomicU64,
+    refused_ms: AtomicU64,
     /// The demonstration's WAN switch.
     pub(super) wan: OnceLock<Arc<Relay>>,
     links: Mutex<Vec<Arc<Link>>>,
@@ -126,6 +133,8 @@ impl Hub {
             started,
             began: Instant::now(),
             answered_ms: AtomicU64::new(0),
+            refused_full: AtomicU64::new(0),
+            refused_ms: AtomicU64::new(0),
             wan: OnceLock::new(),
             links: Mutex::default(),
             recent: Mutex::default(),
@@ -257,11 +266,17 @@ impl Hub {
     fn watch_journal(&self) {
         let (status, now) = (self.journal.shared().status(), self.now());
         let raise = |stands, code, text: String| self.alarms.set(stands, code, "", text, now);
-        raise(
-            !status.accepting,
-            AlarmCode::JournalRefusing,
-            format!("senders are refused: {}", status.reason),
-        );
+        let newly_refused =
+            self.refused_full.swap(status.refused_full, Ordering::Relaxed) < status.refused_full;
+        if !status.accepting {
+            raise(true, AlarmCode::JournalRefusing, format!("senders are refused: {}", status.reason));
+        } else if newly_refused {
+            let text = "messages are refused: there is no more room for their class";
+            raise(true, AlarmCode::JournalRefusing, text.to_owned());
+            self.refused_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+        } else if REFUSAL_STANDS_MS < self.elapsed_ms() - self.refused_ms.load(Ordering::Relaxed) {
+            self.alarms.clear(AlarmCode::JournalRefusing, "");
+        }
         let nearly = status.capacity_bytes / 10 * 9 < status.used_bytes;
         let megabytes = |bytes: u64| bytes >> 20;
         raise(
@@ -272,7 +287,7 @@ impl Hub {
         raise(
             0 < status.damaged_bytes,
             AlarmCode::JournalDamaged,
-            format!("{} bytes of acknowledged entries cannot be read back", status.damaged_bytes),
+            "acknowledged entries cannot be read back; the centre is told which".to_owned(),
         );
         let (quarantined, parked) = (self.quarantine.count(), self.parked.count());
         raise(

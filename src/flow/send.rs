@@ -173,11 +173,15 @@ impl Outgoing {
         (class, epoch, sequence): (Class, Epoch, Sequence),
         reason: &str,
     ) -> io::Result<()> {
-        if !self.parked.insert((class, epoch, sequence)) {
+        let shared = Arc::clone(self.hub.journal.shared());
+        let lane = Lane::of(class);
+        let done =
+            self.confirmed.get(&(class, epoch)).copied().unwrap_or_else(|| shared.released(epoch, lane));
+        // Receipts name the newest refusals again and again; what was released has been parked, and decided.
+        if sequence <= done || !self.parked.insert((class, epoch, sequence)) {
             return Ok(());
         }
-        let shared = Arc::clone(self.hub.journal.shared());
-        let chunk = LaneReader::new(shared, Lane::of(class), epoch, sequence).read(1, 1)?;
+        let chunk = LaneReader::new(shared, lane, epoch, sequence).read(1, 1)?;
         let record = chunk.records.into_iter().find(|record| record.placed.sequence == sequence);
         let Some(entry) = record.and_then(|record| decode(&record.payload)) else { return Ok(()) };
         let at = self.hub.now();

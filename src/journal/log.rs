@@ -160,7 +160,10 @@ impl Log {
             out_of_space: false,
             buffer: Vec::new(),
         };
-        log.continue_or_begin_epoch(last_header.as_ref(), recovery.clean && recovery.damaged_bytes == 0);
+        // A new one at every start, even after a good end: whoever restored this folder from a copy would otherwise
+        // give numbers that the centre knows to other entries.
+        log.epoch = last_header.map(|header| header.epoch).unwrap_or_default();
+        log.begin_epoch();
         log.recount();
         log.refresh_space();
         log.keep_ballast();
@@ -570,24 +573,6 @@ impl Log {
         let removed = self.shared.disk.remove(&self.path(BALLAST));
         if removed.is_ok() {
             drop(self.shared.disk.sync_directory(&self.shared.directory));
-        }
-    }
-
-    fn continue_or_begin_epoch(&mut self, last: Option<&Header>, certain: bool) {
-        match last {
-            Some(header) if certain => {
-                self.epoch = header.epoch;
-                let index = self.shared.index();
-                let spans = index.segments.back().map(|segment| segment.spans).unwrap_or_default();
-                for (lane, next) in self.next.iter_mut().enumerate() {
-                    *next = header.next_sequences[lane].max(spans[lane].last + 1);
-                }
-            }
-            Some(header) => {
-                self.epoch = header.epoch;
-                self.begin_epoch();
-            }
-            None => self.begin_epoch(),
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! **Invariants.** [`Verdict::Committed`] is said only after `fdatasync` returned well. A file whose write or
 //! synchronisation failed is never written again. No sequence is used twice within an epoch, and a new epoch
-//! begins whenever it is not certain what the last one held. A segment is removed only when every lane's
+//! begins at every start and after every failure of the disk. A segment is removed only when every lane's
 //! entries in it are released and every consumer is past it.
 
 mod cursors;

@@ -108,6 +108,7 @@ impl LaneReader {
         let span = segment.span(self.lane);
         let at = self.place;
         let Some(frame) = window.frame(at.offset, segment.length)? else {
+            self.shared.note_damage(at);
             match window.search(next_candidate(at.offset), segment.length, |_| true)? {
                 Some(offset) => self.place.offset = offset,
                 None => {
@@ -172,6 +173,7 @@ impl LogReader {
                 chunk.records.push(record(&frame, &segment, at));
                 continue;
             }
+            self.shared.note_damage(at);
             let found = window.search(next_candidate(at.offset), segment.length, |_| true)?;
             self.place.offset = found.unwrap_or(segment.length);
             chunk.damaged_bytes += self.place.offset - at.offset;

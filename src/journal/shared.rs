@@ -1,7 +1,7 @@
 //! What readers and the writer both see: which segments there are, how far each is valid, what is released.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -15,6 +15,9 @@ use crate::{
 };
 
 use super::{Lane, Position, cursors::Cursors, segment::Segment};
+
+/// More damage than this is counted no further; the disk is beyond counting.
+const DAMAGE_MAX: usize = 10_000;
 
 /// The readers' half of a journal.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Index {
     pub(super) segments: VecDeque<Segment>,
     pub(super) cursors: Cursors,
     pub(super) status: Status,
+    /// Where damage has been found since the start, so that it is counted once.
+    pub(super) damage: BTreeSet<Position>,
 }
 
 /// The journal's condition, for operators.
@@ -55,7 +60,7 @@ pub struct Status {
     pub refused_full: u64,
     /// Commits that the disk failed since the start.
     pub failed_commits: u64,
-    /// Synchronised bytes found damaged since the start.
+    /// Synchronised bytes found damaged when the journal was opened, and places found damaged since.
     pub damaged_bytes: u64,
     /// Bytes appended since the start.
     pub appended_bytes: u64,
@@ -139,6 +144,21 @@ impl Shared {
     /// Just behind the newest entry.
     pub fn end(&self) -> Position {
         self.index().segments.back().map(Segment::end).unwrap_or_default()
+    }
+
+    /// A reader has come upon a place that is no longer what was written. The segment's index goes, so that the
+    /// next start reads the segment itself and no longer takes a lost message for one that is safe.
+    pub(super) fn note_damage(&self, place: Position) {
+        let mut index = self.index_mut();
+        if DAMAGE_MAX <= index.damage.len() || !index.damage.insert(place) {
+            return;
+        }
+        index.status.damaged_bytes += 1;
+        drop(index);
+        let path = self.directory.join(super::segment::index_name(place.segment));
+        if let Err(error) = self.disk.remove(&path) {
+            tracing::debug!(%error, "the index of a damaged segment stays");
+        }
     }
 
     /// The journal's condition now.

@@ -310,6 +310,7 @@ impl Courier {
         let now = hub.now();
         hub.alarms().clear(AlarmCode::CentreUnreachable, "");
         hub.alarms().clear(AlarmCode::IdentityTakenOver, "");
+        hub.alarms().clear(AlarmCode::Certificate, "");
         let mut centre = hub.centre();
         centre.connections += 1;
         if centre.state != LinkState::Up {
@@ -324,6 +325,9 @@ impl Courier {
         let text = error.to_string();
         if *error == UplinkError::TakenOver {
             hub.alarms().raise(AlarmCode::IdentityTakenOver, "", text.clone(), now);
+        }
+        if matches!(error, UplinkError::Credentials(_)) {
+            hub.alarms().raise(AlarmCode::Certificate, "", text.clone(), now);
         }
         if *error != UplinkError::Requested {
             hub.alarms().raise(AlarmCode::CentreUnreachable, "", text.clone(), now);

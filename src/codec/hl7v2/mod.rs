@@ -276,7 +276,16 @@ fn delimiters_of(header: &[u8]) -> Result<Delimiters, ParseError> {
     }
     let rest = header.strip_prefix(b"MSH").ok_or(ParseError::NoHeader)?;
     let (&field, rest) = rest.split_first().ok_or(ParseError::BadDelimiters)?;
-    let encoding = nth(rest, field, 0);
+    let mut encoding = nth(rest, field, 0);
+    // Somewhere on its way a text was escaped as a program's string is: the one character was meant.
+    let single;
+    if let [component, repetition, escape, doubled, subcomponent] = *encoding
+        && escape == b'\\'
+        && doubled == escape
+    {
+        single = [component, repetition, escape, subcomponent];
+        encoding = &single;
+    }
     let given = |place: usize| encoding.get(place).copied().unwrap_or(0);
     let found = Delimiters {
         field,
@@ -303,6 +312,14 @@ mod tests {
 
     const ADMISSION: &[u8] = b"MSH|^~\\&|RIO|RV5|POLYGATE|5LC01|20260101||ADT^A01^ADT_A01|M1|P|2.4\r\
         PID|1||1001^^^RV5^MR~9990000018^^^NHS^NH||O\\T\\B^Ann^^\"\"||\"\"\rZU1|own|thing\r";
+
+    #[test]
+    fn a_doubled_backslash_among_the_delimiters_is_one() {
+        let message = Message::parse(b"MSH|^~\\\\&|A|B|||||ADT^A01|M1|P|2.4\rPID|1||9&8").unwrap();
+        assert_eq!(message.delimiters(), Delimiters::default());
+        assert_eq!(message.segment("MSH").unwrap().field(10).bytes(), b"M1");
+        assert!(Message::parse(b"MSH|^~~~&|A").is_err());
+    }
 
     #[test]
     fn finds_fields_components_and_repetitions_as_the_standard_counts() {

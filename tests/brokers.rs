@@ -196,7 +196,7 @@ async fn a_stranger_is_refused(ground: &Ground) {
             assert!(with.status.success(), "with a certificate: {with:?}");
             assert!(!without.status.success(), "a client without a certificate was let in");
         }
-        _ => println!("skipped in part: mosquitto_pub is not installed (Debian package `mosquitto-clients`)"),
+        _ => support::skipped("in part: mosquitto_pub is not installed (Debian package `mosquitto-clients`)"),
     }
 }
 

@@ -157,7 +157,7 @@ fn every_public_example_gets_one_right_answer() {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
     let files = examples(&root);
     if files.is_empty() {
-        println!("skipped: no hl7v2-*/*.hl7 in {} (set POLYGATE_FIXTURES)", root.display());
+        crate::support::skipped(&format!("no hl7v2-*/*.hl7 in {} (set POLYGATE_FIXTURES)", root.display()));
         return;
     }
     let mut ground = Ground::prepare();

@@ -3,6 +3,13 @@
 //!
 //! `POLYGATE_ROUNDS` sets how many kills and power cuts there are, `POLYGATE_SEEDS` how many runs each drill
 //! has, `POLYGATE_SEED` where they begin.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test tells by panicking, and waits by the real clock"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -109,7 +109,7 @@ fn what_was_acknowledged_before_the_power_went_is_there() {
     let ground = match Ground::prepare() {
         Ok(ground) => ground,
         Err(reason) => {
-            println!("skipped: no loop-mounted file system: {reason}");
+            crate::support::skipped(&format!("no loop-mounted file system: {reason}"));
             return;
         }
     };

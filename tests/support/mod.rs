@@ -1,5 +1,6 @@
 //! What several integration tests need: a private directory, certificates, and brokers good and bad.
 #![allow(dead_code, reason = "each test file uses a part of this module")]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test tells by panicking")]
 
 pub mod fake_broker;
 pub mod mosquitto;
@@ -46,6 +47,16 @@ impl Drop for Directory {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.0));
     }
+}
+
+/// Says that a test, or a part of it, cannot run here. The test runner may hide what tests print, so the reason
+/// also goes to the file that `POLYGATE_SKIPPED` names; `tests/run` shows it at the end.
+pub fn skipped(reason: &str) {
+    use std::io::Write;
+    println!("skipped: {reason}");
+    let Some(path) = std::env::var_os("POLYGATE_SKIPPED") else { return };
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    writeln!(file, "skipped: {reason}").unwrap();
 }
 
 /// Now, by the machine's clock.

@@ -37,7 +37,7 @@ impl Mosquitto {
     /// a word about it, where mosquitto is not installed.
     pub fn start(directory: &Path, port: Option<u16>) -> Option<Self> {
         let Some(program) = find("mosquitto") else {
-            println!("skipped: mosquitto is not installed (Debian package `mosquitto`)");
+            super::skipped("mosquitto is not installed (Debian package `mosquitto`)");
             return None;
         };
         for _ in 0..ATTEMPTS {

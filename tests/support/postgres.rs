@@ -27,11 +27,11 @@ impl Postgres {
     /// Starts a new one. None, and a word about it, where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
         let Some(bin) = newest_bin() else {
-            println!("skipped: PostgreSQL is not installed (Debian package `postgresql`)");
+            super::skipped("PostgreSQL is not installed (Debian package `postgresql`)");
             return None;
         };
         if is_root() && find("setpriv").is_none() {
-            println!("skipped: PostgreSQL does not run as root, and setpriv is not installed");
+            super::skipped("PostgreSQL does not run as root, and setpriv is not installed");
             return None;
         }
         let directory = Directory::new();

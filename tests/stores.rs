@@ -1,5 +1,5 @@
 //! What both of the centre's stores promise, tried on the embedded one and on a real PostgreSQL.
-#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod support;
 
@@ -67,12 +67,24 @@ fn embedded(path: &Path) -> Store {
     Store::Embedded(Embedded::open(Arc::new(RealDisk), path, Arc::new(SystemClock)).unwrap())
 }
 
+/// A server that has just been started takes a moment until it lets anyone in.
+async fn postgres(server: &support::postgres::Postgres) -> Store {
+    for _ in 0..400 {
+        match Postgres::open(&server.url()).await {
+            Ok(store) => return Store::Postgres(store),
+            Err(error) => println!("{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("PostgreSQL lets nobody in");
+}
+
 /// Runs a trial on a fresh store of each kind.
 async fn on_both(trial: impl AsyncFn(Store)) {
     let directory = Directory::new();
     trial(embedded(&directory.path().join("store"))).await;
     if let Some(server) = support::postgres::Postgres::start() {
-        trial(Store::Postgres(Postgres::open(&server.url()).await.unwrap())).await;
+        trial(postgres(&server).await).await;
     }
 }
 
@@ -211,7 +223,7 @@ async fn the_embedded_store_remembers_and_can_be_read_beside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_may_die_at_any_moment_and_migrates_once() {
     let Some(mut server) = support::postgres::Postgres::start() else { return };
-    let store = Store::Postgres(Postgres::open(&server.url()).await.unwrap());
+    let store = postgres(&server).await;
     let mut confirmed = 0;
     for round in 0..4_u64 {
         for step in 0..5 {
@@ -224,7 +236,7 @@ async fn postgres_may_die_at_any_moment_and_migrates_once() {
         server.kill9();
         drop(commit.await);
         server.restart();
-        let again = Store::Postgres(Postgres::open(&server.url()).await.unwrap());
+        let again = postgres(&server).await;
         let receipt = again.commit(&batch(1, last), NOW).await.unwrap().receipt;
         assert!(last <= receipt.through, "what was confirmed is there");
         // The pool's connections died with the server; a worker tries again until one is good.

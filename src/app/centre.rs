@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
     sync::watch,
     task::JoinSet,
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
 const END_WITHIN: Duration = Duration::from_secs(8);
 /// How often the embedded store's disk is looked after.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+/// How often, and how long apart, a database that does not answer is tried before the centre gives up.
+const OPEN_ATTEMPTS: usize = 30;
+const OPEN_AGAIN: Duration = Duration::from_secs(2);
 /// Workers share these: each message goes to one of them.
 const BATCHES: &str = "$share/centre/polygate/1/+/up/+";
 /// One worker listens to the hubs' condition.
@@ -158,12 +161,24 @@ pub async fn entries(
 
 async fn open_store(section: &StoreSection, clock: &Arc<dyn Clock>) -> anyhow::Result<Store> {
     match (&section.postgres, &section.embedded) {
-        (Some(url), _) => Ok(Store::Postgres(Postgres::open(url).await?)),
+        (Some(url), _) => open_postgres(url).await,
         (None, Some(directory)) => {
             Ok(Store::Embedded(Embedded::open(Arc::new(RealDisk), directory, Arc::clone(clock))?))
         }
         (None, None) => anyhow::bail!("no store is configured"),
     }
+}
+
+/// Opens the database; waits for one that is still starting, as it may after a power cut.
+async fn open_postgres(url: &str) -> anyhow::Result<Store> {
+    for _ in 1..OPEN_ATTEMPTS {
+        match Postgres::open(url).await {
+            Ok(store) => return Ok(Store::Postgres(store)),
+            Err(error) => tracing::warn!(%error, "trying again"),
+        }
+        sleep(OPEN_AGAIN).await;
+    }
+    Ok(Store::Postgres(Postgres::open(url).await?))
 }
 
 fn worker_options(

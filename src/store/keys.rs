@@ -1,0 +1,288 @@
+//! The keys of the view's one tree: a letter for what it is, then the shortest bytes that keep the order.
+//!
+//! No key holds an identifier in the clear, and none is longer than [`KEY_BYTES_MAX`], so that sixteen
+//! entries, which is what sled puts on a page, stay far below the size at which it writes blob files.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{
+    nhs_number::NhsNumber,
+    record::{Identifier, ItemKind},
+};
+use crate::journal::Position;
+
+/// Longest key, in bytes: letter, patient, kind, system, mark, and an item's own key or its hash.
+pub(super) const KEY_BYTES_MAX: usize = 64;
+/// An item's own key stands in the tree's key up to this many bytes; a longer one is hashed.
+pub(super) const ITEM_KEY_BYTES_MAX: usize = 24;
+
+/// Format, generation and the next free patient number: written with every batch of identity changes.
+pub(super) const HEAD: &[u8] = b"m0";
+/// Where the consumer continues: written last.
+pub(super) const CURSOR: &[u8] = b"m1";
+
+/// What an entry is, by the first byte of its key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(super) enum Room {
+    /// A listed identifier of a patient.
+    Alias = b'a',
+    /// A patient whose record was joined to another's, below the other.
+    Child = b'c',
+    /// From an NHS number to a patient.
+    NhsNumber = b'h',
+    /// From a local identifier to a patient.
+    Local = b'i',
+    /// Head and cursor.
+    Meta = b'm',
+    /// The short number of a field's or system's name.
+    Name = b'n',
+    /// A patient.
+    Patient = b'p',
+    /// Something for people to repair.
+    Repair = b'r',
+    /// An item.
+    Item = b't',
+    /// What of an item was said again since it was written.
+    Touch = b'u',
+    /// A contradiction about who somebody is.
+    Disagreement = b'x',
+}
+
+impl Room {
+    const ALL: [Self; 11] = [
+        Self::Alias,
+        Self::Child,
+        Self::NhsNumber,
+        Self::Local,
+        Self::Meta,
+        Self::Name,
+        Self::Patient,
+        Self::Repair,
+        Self::Item,
+        Self::Touch,
+        Self::Disagreement,
+    ];
+
+    /// What an entry with this key is.
+    pub(super) fn of(key: &[u8]) -> Option<Self> {
+        let first = key.first()?;
+        Self::ALL.into_iter().find(|room| room.letter() == *first)
+    }
+
+    /// The first byte of its keys.
+    pub(super) const fn letter(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The key of the entry of `room` for a number.
+pub(super) fn numbered(room: Room, number: u64) -> Vec<u8> {
+    let mut key = vec![room.letter()];
+    push_number(&mut key, number);
+    key
+}
+
+/// The number in a key made by [`numbered`].
+pub(super) fn number(key: &[u8]) -> Option<u64> {
+    split_number(key.get(1..)?).map(|(number, _)| number)
+}
+
+/// The key of a local identifier, which means something only within its system.
+pub(super) fn local(system: &str, identifier: &Identifier) -> Vec<u8> {
+    let mut key = vec![Room::Local.letter()];
+    key.extend(identifier_hash(system, identifier));
+    key
+}
+
+/// The key of an NHS number.
+pub(super) fn nhs_number(number: &NhsNumber) -> Vec<u8> {
+    let digits: u64 = number.as_str().parse().unwrap_or_default();
+    let mut key = vec![Room::NhsNumber.letter()];
+    key.extend(digits.to_be_bytes().into_iter().skip(3));
+    key
+}
+
+/// The key of an identifier in a patient's list.
+pub(super) fn alias(patient: u64, system: &str, identifier: &Identifier) -> Vec<u8> {
+    let mut key = numbered(Room::Alias, patient);
+    key.extend(identifier_hash(system, identifier));
+    key
+}
+
+/// The key that says `child` is below `parent`.
+pub(super) fn child(parent: u64, child: u64) -> Vec<u8> {
+    let mut key = numbered(Room::Child, parent);
+    push_number(&mut key, child);
+    key
+}
+
+/// The patient below, from a key made by [`child`].
+pub(super) fn child_of(key: &[u8]) -> Option<u64> {
+    let rest = key.get(1..)?;
+    let (_, rest) = split_number(rest)?;
+    split_number(rest).map(|(number, _)| number)
+}
+
+/// The key of a contradiction, the same for the same contradiction.
+pub(super) fn disagreement(patient: u64, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = numbered(Room::Disagreement, patient);
+    key.extend(hash(parts));
+    key
+}
+
+/// The key of something to repair: in the order of the log, and the same when it is replayed.
+pub(super) fn repair(position: Position, kind: u8) -> Vec<u8> {
+    let mut key = numbered(Room::Repair, position.segment);
+    push_number(&mut key, position.offset);
+    key.push(kind);
+    key
+}
+
+/// The prefix of all a patient's items, or of what was said of them again.
+pub(super) fn items(room: Room, patient: u64) -> Vec<u8> {
+    numbered(room, patient)
+}
+
+/// The key of an item.
+pub(super) fn item(patient: u64, kind: ItemKind, system: u64, key: &str) -> Vec<u8> {
+    let mut bytes = items(Room::Item, patient);
+    bytes.push(kind_byte(kind));
+    push_number(&mut bytes, system);
+    if is_short(key) {
+        bytes.push(0);
+        bytes.extend(key.as_bytes());
+    } else {
+        bytes.push(1);
+        bytes.extend(hash(&[key.as_bytes()]));
+    }
+    bytes
+}
+
+/// Whether an item's own key stands in the tree's key.
+pub(super) fn is_short(key: &str) -> bool {
+    key.len() <= ITEM_KEY_BYTES_MAX
+}
+
+/// The key of what was said again of an item.
+pub(super) fn touch(item: &[u8]) -> Vec<u8> {
+    let mut key = item.to_vec();
+    if let Some(first) = key.first_mut() {
+        *first = Room::Touch.letter();
+    }
+    key
+}
+
+/// What an item's key says.
+#[derive(Debug)]
+pub(super) struct ItemName {
+    pub(super) kind: ItemKind,
+    pub(super) system: u64,
+    /// Its own key, if it was short enough.
+    pub(super) key: Option<String>,
+}
+
+/// Reads a key made by [`item`].
+pub(super) fn item_name(key: &[u8]) -> Option<ItemName> {
+    let (_, rest) = split_number(key.get(1..)?)?;
+    let (kind, rest) = rest.split_first()?;
+    let (system, rest) = split_number(rest)?;
+    let (mark, rest) = rest.split_first()?;
+    let key = match mark {
+        0 => Some(String::from_utf8(rest.to_vec()).ok()?),
+        _ => None,
+    };
+    Some(ItemName { kind: kind_of(*kind)?, system, key })
+}
+
+fn kind_byte(kind: ItemKind) -> u8 {
+    match kind {
+        ItemKind::Demographics => 0,
+        ItemKind::Encounter => 1,
+        ItemKind::Appointment => 2,
+        ItemKind::Result => 3,
+    }
+}
+
+fn kind_of(byte: u8) -> Option<ItemKind> {
+    match byte {
+        0 => Some(ItemKind::Demographics),
+        1 => Some(ItemKind::Encounter),
+        2 => Some(ItemKind::Appointment),
+        3 => Some(ItemKind::Result),
+        _ => None,
+    }
+}
+
+fn identifier_hash(system: &str, identifier: &Identifier) -> [u8; 16] {
+    hash(&[
+        system.as_bytes(),
+        identifier.authority.as_bytes(),
+        identifier.kind.as_bytes(),
+        identifier.value.as_bytes(),
+    ])
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().first_chunk().copied().unwrap_or_default()
+}
+
+/// One byte for how many follow, then the number without leading zeros: short, and in numeric order.
+fn push_number(key: &mut Vec<u8>, number: u64) {
+    let bytes = number.to_be_bytes();
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let digits = bytes.get(zeros..).unwrap_or_default();
+    key.push(u8::try_from(digits.len()).unwrap_or(8));
+    key.extend(digits);
+}
+
+fn split_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    let (digits, rest) = rest.split_at_checked(usize::from(*length)).filter(|_| *length <= 8)?;
+    Some((digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_order_and_come_back() {
+        let numbers = [0, 1, 255, 256, 65_535, 65_536, u64::from(u32::MAX), u64::MAX];
+        let keys: Vec<Vec<u8>> = numbers.iter().map(|number| numbered(Room::Patient, *number)).collect();
+        assert!(keys.is_sorted());
+        for (number, key) in numbers.iter().zip(&keys) {
+            assert_eq!(split_number(&key[1..]), Some((*number, &[][..])));
+        }
+        assert_eq!(split_number(&[9, 0]), None);
+        assert_eq!(split_number(&[2, 0]), None);
+    }
+
+    #[test]
+    fn no_key_is_long_and_long_item_keys_are_hashed() {
+        let long = "k".repeat(5000);
+        let keys = [
+            item(u64::MAX, ItemKind::Result, u64::MAX, &long),
+            item(u64::MAX, ItemKind::Result, u64::MAX, &"k".repeat(ITEM_KEY_BYTES_MAX)),
+            repair(Position { segment: u64::MAX, offset: u64::MAX }, 255),
+            disagreement(u64::MAX, &[long.as_bytes()]),
+        ];
+        assert!(keys.iter().all(|key| key.len() <= KEY_BYTES_MAX));
+        assert!(item_name(&keys[0]).unwrap().key.is_none());
+        assert_eq!(item_name(&keys[1]).unwrap().key, Some("k".repeat(ITEM_KEY_BYTES_MAX)));
+    }
+
+    #[test]
+    fn every_room_has_a_letter_of_its_own() {
+        for room in Room::ALL {
+            assert_eq!(Room::of(&[room.letter(), 1]), Some(room));
+        }
+        assert_eq!(Room::of(b"z"), None);
+        assert_eq!(child_of(&child(70_000, 3)), Some(3));
+    }
+}

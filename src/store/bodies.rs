@@ -40,12 +40,15 @@ impl Bodies {
 
     /// Whether the file is there and as long as it should be; its content is checked when it is read.
     pub(super) fn has(&self, body: &BodyReference) -> bool {
-        RealDisk.open(&self.path(body)).and_then(|file| file.length()).is_ok_and(|length| length == body.bytes)
+        RealDisk
+            .open(&self.path(body))
+            .and_then(|file| file.length())
+            .is_ok_and(|length| length == body.bytes)
     }
 
     /// Removes the files nothing refers to.
     pub(super) fn keep_only(&self, wanted: &BTreeSet<[u8; 32]>) -> Result<(), ViewError> {
-        let names: BTreeSet<String> = wanted.iter().map(|digest| name(digest)).collect();
+        let names: BTreeSet<String> = wanted.iter().map(name).collect();
         for found in RealDisk.list(&self.0).map_err(ViewError::disk("listing content files"))? {
             if names.contains(&found) {
                 continue;

@@ -128,7 +128,9 @@ pub(super) fn is_damage(error: &ViewError) -> bool {
     match error {
         ViewError::Panicked(_) | ViewError::Damaged(_) => true,
         ViewError::Sled { source: sled::Error::Io(error), .. } => {
-            !crate::sys::disk::is_full(error) && !is_locked(error) && error.kind() != ErrorKind::PermissionDenied
+            !crate::sys::disk::is_full(error)
+                && !is_locked(error)
+                && error.kind() != ErrorKind::PermissionDenied
         }
         ViewError::Sled { .. } => true,
         ViewError::Disk { .. } | ViewError::Closed => false,
@@ -151,7 +153,8 @@ fn guarded<T>(what: &'static str, deed: impl FnOnce() -> Result<T, sled::Error>)
 fn remove_half_written_snapshots(directory: &Path) -> Result<(), ViewError> {
     for name in RealDisk.list(directory).map_err(ViewError::disk("listing sled's folder"))? {
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(directory.join(name)).map_err(ViewError::disk("removing a half-written snapshot"))?;
+            fs::remove_file(directory.join(name))
+                .map_err(ViewError::disk("removing a half-written snapshot"))?;
         }
     }
     Ok(())

@@ -86,10 +86,12 @@ impl State {
 
     fn usable<'a>(&mut self, message: &Message<'_>, listed: &'a [Identifier]) -> Vec<&'a Identifier> {
         let fits = |identifier: &Identifier| {
-            identifier.value.len() + identifier.authority.len() + identifier.kind.len() <= IDENTIFIER_BYTES_MAX
+            identifier.value.len() + identifier.authority.len() + identifier.kind.len()
+                <= IDENTIFIER_BYTES_MAX
         };
         let mut locals: Vec<&Identifier> = Vec::new();
-        let given = listed.iter().filter(|identifier| !identifier.value.is_empty() && !is_national(identifier));
+        let given =
+            listed.iter().filter(|identifier| !identifier.value.is_empty() && !is_national(identifier));
         for identifier in given {
             if IDENTIFIERS_MAX <= locals.len() || !fits(identifier) {
                 self.repair(message, RepairKind::IdentifierUnusable);

@@ -244,7 +244,10 @@ impl View {
         result.inspect_err(|error| self.close(error))
     }
 
-    fn change<T>(&self, deed: impl FnOnce(&mut State, &Home) -> Result<T, ViewError>) -> Result<T, ViewError> {
+    fn change<T>(
+        &self,
+        deed: impl FnOnce(&mut State, &Home) -> Result<T, ViewError>,
+    ) -> Result<T, ViewError> {
         let result = deed(self.state_write().as_mut().ok_or(ViewError::Closed)?, &self.home);
         result.inspect_err(|error| self.close(error))
     }

@@ -120,7 +120,8 @@ impl Home {
     /// Says durably what the database is and how far it goes.
     pub(super) fn write_sentinel(&self, generation: u64, through: Position) -> Result<(), ViewError> {
         let sentinel = Sentinel { format: FORMAT, generation, through };
-        let bytes = cbor::encode(&sentinel).map_err(|_| ViewError::Damaged("the sentinel cannot be encoded"))?;
+        let bytes =
+            cbor::encode(&sentinel).map_err(|_| ViewError::Damaged("the sentinel cannot be encoded"))?;
         replace_file(&RealDisk, &self.sentinel(), &bytes).map_err(ViewError::disk("writing the sentinel"))
     }
 
@@ -211,7 +212,9 @@ impl Home {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(ViewError::disk("removing the sentinel")(error))
             }
-            _ => RealDisk.sync_directory(&self.directory).map_err(ViewError::disk("synchronising its directory")),
+            _ => RealDisk
+                .sync_directory(&self.directory)
+                .map_err(ViewError::disk("synchronising its directory")),
         }
     }
 

@@ -79,7 +79,7 @@ pub struct RecordItem {
     pub key: String,
     /// The earliest moment of which a message told of it.
     pub first_seen: Timestamp,
-    /// The latest moment at which any field was said.
+    /// The latest moment at which any field was said; if it has none, as [`RecordItem::first_seen`].
     pub last_changed: Timestamp,
     /// How many messages changed it, in the order they came; the same messages in another order may give another number.
     pub versions: u64,
@@ -202,7 +202,10 @@ impl State {
                 Content::Text(text) => Some(text.clone()),
                 Content::Body(body) => {
                     let bytes = self.shelf.bodies.get(body)?;
-                    Some(String::from_utf8(bytes).map_err(|_| ViewError::Damaged("a content file is no text"))?)
+                    Some(
+                        String::from_utf8(bytes)
+                            .map_err(|_| ViewError::Damaged("a content file is no text"))?,
+                    )
                 }
             };
             let (occurred, source_id) = (field.stamp.occurred, field.stamp.source_id.to_string());
@@ -223,16 +226,15 @@ impl RecordItem {
     /// Takes in the same item as it is known under another of the patient's identifiers.
     fn take_in(&mut self, other: Self) {
         self.first_seen = self.first_seen.min(other.first_seen);
-        self.last_changed = self.last_changed.max(other.last_changed);
         self.versions += other.versions;
         for (name, theirs) in other.fields {
             match self.fields.get(&name) {
-                Some(ours)
-                    if (theirs.occurred, &theirs.source_id) <= (ours.occurred, &ours.source_id) => {}
+                Some(ours) if (theirs.occurred, &theirs.source_id) <= (ours.occurred, &ours.source_id) => {}
                 _ => {
                     self.fields.insert(name, theirs);
                 }
             }
         }
+        self.last_changed = self.fields.values().map(|field| field.occurred).max().unwrap_or(self.first_seen);
     }
 }

@@ -13,7 +13,7 @@ use super::{
     ViewError,
     bodies::Bodies,
     engine::Engine,
-    keys::{self, Room},
+    keys::{self, KEY_BYTES_MAX, Room},
     value::BodyReference,
     wire::{Reader, Writer},
 };
@@ -79,11 +79,7 @@ impl Shelf {
     }
 
     /// All entries whose keys begin with `prefix`, and at most `limit` of those in sled.
-    pub(super) fn scan(
-        &self,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ViewError> {
+    pub(super) fn scan(&self, prefix: &[u8], limit: usize) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ViewError> {
         let mut found = BTreeMap::new();
         self.engine.scan(prefix, |key, value| {
             if found.len() < limit {
@@ -143,7 +139,8 @@ impl Shelf {
         if let Some(left) = &mut self.batches_until_power_cut {
             *left = left.checked_sub(1).ok_or(ViewError::Closed)?;
         }
-        debug_assert!(batch.iter().all(|(_, value)| value.as_ref().is_none_or(|v| v.len() <= VALUE_BYTES_MAX)));
+        debug_assert!(batch.iter().all(|(key, _)| key.len() <= KEY_BYTES_MAX));
+        debug_assert!(batch.iter().flat_map(|(_, value)| value).all(|value| value.len() <= VALUE_BYTES_MAX));
         self.engine.write(batch.into_iter())
     }
 }

@@ -114,7 +114,8 @@ impl State {
     /// The patient's number under a key.
     pub(super) fn number_at(&self, key: &[u8]) -> Result<Option<u64>, ViewError> {
         let Some(bytes) = self.shelf.get(key)? else { return Ok(None) };
-        let number = Reader(&bytes).number().ok_or(ViewError::Damaged("a patient's number cannot be read"))?;
+        let number =
+            Reader(&bytes).number().ok_or(ViewError::Damaged("a patient's number cannot be read"))?;
         Ok(Some(number))
     }
 

@@ -294,7 +294,10 @@ mod tests {
         let mut back = Item::decode(&item.encode()).unwrap();
         assert!(back.fields.iter().all(|field| !field.again));
         back.touch(&item.encode_touch().unwrap()).unwrap();
-        assert_eq!((back.key.as_ref(), back.first_seen, back.versions), (item.key.as_ref(), Timestamp(-1), 3));
+        assert_eq!(
+            (back.key.as_ref(), back.first_seen, back.versions),
+            (item.key.as_ref(), Timestamp(-1), 3)
+        );
         for (one, other) in item.fields.iter().zip(&back.fields) {
             assert!(one.content == other.content && one.stamp == other.stamp && one.again == other.again);
         }
@@ -329,11 +332,8 @@ mod tests {
 
     #[test]
     fn patients_and_identifiers_come_back() {
-        let patient = Patient {
-            same_as: Some(3),
-            joined_to: None,
-            nhs_number: NhsNumber::parse("9990000018").ok(),
-        };
+        let patient =
+            Patient { same_as: Some(3), joined_to: None, nhs_number: NhsNumber::parse("9990000018").ok() };
         assert_eq!(Patient::decode(&patient.encode()), Some(patient));
         let identifier = Identifier { value: "1".into(), authority: "RV5".into(), kind: "MR".into() };
         let alias = Alias { system: 9, merged: true, identifier };

@@ -38,12 +38,9 @@ impl Bodies {
         }
     }
 
-    /// Whether the file is there and as long as it should be; its content is checked when it is read.
-    pub(super) fn has(&self, body: &BodyReference) -> bool {
-        RealDisk
-            .open(&self.path(body))
-            .and_then(|file| file.length())
-            .is_ok_and(|length| length == body.bytes)
+    /// Whether the file is there; its content is checked when it is read.
+    pub(super) fn has(&self, digest: &[u8; 32]) -> bool {
+        self.0.join(name(digest)).exists()
     }
 
     /// Removes the files nothing refers to.

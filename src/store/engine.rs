@@ -25,6 +25,11 @@ const TIDY_MILLISECONDS: u64 = 30_000;
 /// How long to wait for a failed sled to let go of its file before going on without it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often to try to open a file that is locked, and how long to wait between: sled's own threads may
+/// hold it a moment longer than whoever closed it.
+const OPEN_ATTEMPTS: usize = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
+
 /// An open sled.
 pub(super) struct Engine {
     db: Option<sled::Db>,
@@ -41,7 +46,7 @@ impl Engine {
             .path(directory)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(Some(TIDY_MILLISECONDS));
-        let db = guarded("opening", || config.open())?;
+        let db = open_patiently(&config)?;
         let file = RealDisk.open(&directory.join("db")).map_err(ViewError::disk("opening sled's file"))?;
         Ok(Self { db: Some(db), file, directory: directory.to_owned() })
     }
@@ -121,6 +126,18 @@ impl Drop for Engine {
             tracing::warn!("the record view's sled did not close in time");
         }
     }
+}
+
+fn open_patiently(config: &sled::Config) -> Result<sled::Db, ViewError> {
+    for _ in 1..OPEN_ATTEMPTS {
+        match guarded("opening", || config.open()) {
+            Err(ViewError::Sled { source: sled::Error::Io(error), .. }) if is_locked(&error) => {
+                thread::sleep(OPEN_PAUSE);
+            }
+            other => return other,
+        }
+    }
+    guarded("opening", || config.open())
 }
 
 /// Whether throwing the view away can help: not if the disk is full, or somebody else has it open.

@@ -41,10 +41,10 @@ pub(super) enum Room {
     Patient = b'p',
     /// Something for people to repair.
     Repair = b'r',
-    /// An item.
-    Item = b't',
-    /// What of an item was said again since it was written.
-    Touch = b'u',
+    /// A content file that a patient's items in one run refer to.
+    Body = b'b',
+    /// Where in a run a patient's items are.
+    Chunk = b'k',
     /// A contradiction about who somebody is.
     Disagreement = b'x',
 }
@@ -59,8 +59,8 @@ impl Room {
         Self::Name,
         Self::Patient,
         Self::Repair,
-        Self::Item,
-        Self::Touch,
+        Self::Body,
+        Self::Chunk,
         Self::Disagreement,
     ];
 
@@ -139,15 +139,42 @@ pub(super) fn repair(position: Position, kind: u8) -> Vec<u8> {
     key
 }
 
-/// The prefix of all a patient's items, or of what was said of them again.
-pub(super) fn items(room: Room, patient: u64) -> Vec<u8> {
-    numbered(room, patient)
+/// The key of a patient's items in one run.
+pub(super) fn chunk(patient: u64, run: u64) -> Vec<u8> {
+    let mut key = numbered(Room::Chunk, patient);
+    push_number(&mut key, run);
+    key
 }
 
-/// The key of an item.
-pub(super) fn item(patient: u64, kind: ItemKind, system: u64, key: &str) -> Vec<u8> {
-    let mut bytes = items(Room::Item, patient);
-    bytes.push(kind_byte(kind));
+/// The run, from a key made by [`chunk`].
+pub(super) fn run_of(key: &[u8]) -> Option<u64> {
+    child_of(key)
+}
+
+/// The key of a content file that a patient's items in one run refer to.
+pub(super) fn body(patient: u64, run: u64, digest: &[u8; 32]) -> Vec<u8> {
+    let mut key = bodies(patient, run);
+    key.extend(digest);
+    key
+}
+
+/// The beginning of the keys made by [`body`].
+pub(super) fn bodies(patient: u64, run: u64) -> Vec<u8> {
+    let mut key = chunk(patient, run);
+    if let Some(first) = key.first_mut() {
+        *first = Room::Body.letter();
+    }
+    key
+}
+
+/// The digest, from a key made by [`body`].
+pub(super) fn digest_of(key: &[u8]) -> Option<[u8; 32]> {
+    key.last_chunk().copied()
+}
+
+/// What an item is called among its patient's: kind, system, and its own key or the hash of it.
+pub(super) fn item(kind: ItemKind, system: u64, key: &str) -> Vec<u8> {
+    let mut bytes = vec![kind_byte(kind)];
     push_number(&mut bytes, system);
     if is_short(key) {
         bytes.push(0);
@@ -164,15 +191,6 @@ pub(super) fn is_short(key: &str) -> bool {
     key.len() <= ITEM_KEY_BYTES_MAX
 }
 
-/// The key of what was said again of an item.
-pub(super) fn touch(item: &[u8]) -> Vec<u8> {
-    let mut key = item.to_vec();
-    if let Some(first) = key.first_mut() {
-        *first = Room::Touch.letter();
-    }
-    key
-}
-
 /// What an item's key says.
 #[derive(Debug)]
 pub(super) struct ItemName {
@@ -184,8 +202,7 @@ pub(super) struct ItemName {
 
 /// Reads a key made by [`item`].
 pub(super) fn item_name(key: &[u8]) -> Option<ItemName> {
-    let (_, rest) = split_number(key.get(1..)?)?;
-    let (kind, rest) = rest.split_first()?;
+    let (kind, rest) = key.split_first()?;
     let (system, rest) = split_number(rest)?;
     let (mark, rest) = rest.split_first()?;
     let key = match mark {
@@ -267,10 +284,11 @@ mod tests {
     fn no_key_is_long_and_long_item_keys_are_hashed() {
         let long = "k".repeat(5000);
         let keys = [
-            item(u64::MAX, ItemKind::Result, u64::MAX, &long),
-            item(u64::MAX, ItemKind::Result, u64::MAX, &"k".repeat(ITEM_KEY_BYTES_MAX)),
+            item(ItemKind::Result, u64::MAX, &long),
+            item(ItemKind::Result, u64::MAX, &"k".repeat(ITEM_KEY_BYTES_MAX)),
             repair(Position { segment: u64::MAX, offset: u64::MAX }, 255),
             disagreement(u64::MAX, &[long.as_bytes()]),
+            body(u64::MAX, u64::MAX, &[255; 32]),
         ];
         assert!(keys.iter().all(|key| key.len() <= KEY_BYTES_MAX));
         assert!(item_name(&keys[0]).unwrap().key.is_none());

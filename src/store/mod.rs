@@ -5,8 +5,9 @@
 //! disk is full. So nothing here is the truth: [`View::open`] finds out whether what is there can be
 //! trusted and otherwise begins anew, and the caller applies the journal from [`View::position`].
 //!
-//! The directory holds `sled/`, `bodies/` (content over 1 KiB, named by its SHA-256) and `sentinel`, a
-//! small file that says which database should be there and how far it durably goes.
+//! The directory holds `sled/` (identifiers, joins, and where to find the rest), `runs/` (items, compressed,
+//! in files written once), `bodies/` (content over 1 KiB, named by its SHA-256) and `sentinel`, a small file
+//! that says which database should be there and how far it durably goes.
 //!
 //! **How identity works.** A local identifier counts only within the system that sent it. Identifiers in one
 //! message join, unless that would join two NHS numbers: then the first stays and a [`Disagreement`] is
@@ -26,6 +27,7 @@ mod keys;
 mod open;
 mod read;
 mod repair;
+mod runs;
 mod shelf;
 mod state;
 #[cfg(test)]
@@ -78,7 +80,8 @@ pub struct Applied<'a> {
 pub struct Counts {
     /// Patients, those joined counted once.
     pub patients: usize,
-    /// Items; one that is known under several identifiers of a patient may count for each.
+    /// Items that are written; one that changed at several times may count for each until they are brought
+    /// together.
     pub items: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Opening the view: trusted only if everything fits together, else thrown away and begun anew.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -14,9 +14,9 @@ use super::{
     Counts, ViewError,
     bodies::Bodies,
     engine::{Engine, is_damage},
-    items::decode,
     keys::{self, Room},
-    shelf::{Shelf, decode_cursor, encode_cursor, whole_body},
+    runs::{Place, Runs},
+    shelf::{Shelf, decode_cursor, encode_cursor},
     state::{FORMAT, Names, State, decode_head, encode_head},
     value::{Alias, Patient},
 };
@@ -154,7 +154,7 @@ impl Home {
         if sentinel.format != FORMAT {
             return rebuild(RebuildReason::Format);
         }
-        if !self.sled().join("db").exists() || !self.bodies().is_dir() {
+        if !self.sled().join("db").exists() || !self.bodies().is_dir() || !self.runs().is_dir() {
             return rebuild(RebuildReason::AnotherDatabase);
         }
         let engine = Engine::open(&self.sled())?;
@@ -163,12 +163,11 @@ impl Home {
         let cursor = engine.get(keys::CURSOR)?.and_then(|bytes| decode_cursor(&bytes));
         match (head, cursor) {
             (Some((format, ..)), _) if format != FORMAT => rebuild(RebuildReason::Format),
-            (Some((_, generation, patient_next)), Some(next)) if generation == sentinel.generation => {
+            (Some((_, generation, numbers)), Some(next)) if generation == sentinel.generation => {
                 if next < sentinel.through {
                     return rebuild(RebuildReason::TailLost);
                 }
-                let shelf = Shelf::new(engine, Bodies(self.bodies()));
-                Ok(survey(shelf, generation, patient_next, next, sentinel.through)?)
+                Ok(survey(self.shelf(engine), generation, numbers, next, sentinel.through)?)
             }
             _ => rebuild(RebuildReason::AnotherDatabase),
         }
@@ -180,23 +179,24 @@ impl Home {
             RealDisk.create_directory(path).map_err(ViewError::disk("creating the folder of content files"))
         };
         create(&self.bodies())?;
+        create(&self.runs())?;
         let engine = Engine::open(&self.sled())?;
         let next = Position::default();
         let entries = [
-            (keys::HEAD.to_vec(), Some(encode_head(generation, 1))),
+            (keys::HEAD.to_vec(), Some(encode_head(generation, 1, 1))),
             (keys::CURSOR.to_vec(), Some(encode_cursor(next))),
         ];
         engine.write(entries.into_iter())?;
         engine.flush()?;
         engine.synchronise_names()?;
         self.write_sentinel(generation, next)?;
-        Ok(survey(Shelf::new(engine, Bodies(self.bodies())), generation, 1, next, next)?)
+        Ok(survey(self.shelf(engine), generation, [1, 1], next, next)?)
     }
 
     /// Removes everything; the sentinel first, so that a half-removed view is not trusted.
     fn wipe(&self) -> Result<(), ViewError> {
         self.remove_sentinel()?;
-        for folder in [self.sled(), self.bodies()] {
+        for folder in [self.sled(), self.runs(), self.bodies()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(ViewError::disk("removing what cannot be used")(error));
@@ -236,6 +236,14 @@ impl Home {
         self.directory.join("sled")
     }
 
+    fn shelf(&self, engine: Engine) -> Shelf {
+        Shelf::new(engine, Bodies(self.bodies()), Runs(self.runs()))
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.directory.join("runs")
+    }
+
     fn bodies(&self) -> PathBuf {
         self.directory.join("bodies")
     }
@@ -246,7 +254,7 @@ impl Home {
 fn survey(
     shelf: Shelf,
     generation: u64,
-    patient_next: u64,
+    [patient_next, run_next]: [u64; 2],
     next: Position,
     through: Position,
 ) -> Result<State, ViewError> {
@@ -254,6 +262,7 @@ fn survey(
     let mut counts = Counts::default();
     let mut repairs_kept = 0;
     let mut wanted = BTreeSet::new();
+    let mut runs: BTreeMap<u64, u64> = BTreeMap::new();
     shelf.engine.scan(b"", |key, value| {
         match Room::of(key).ok_or(ViewError::Damaged("a key of no known kind"))? {
             Room::Name => learn(&mut names, key, value).ok_or(ViewError::Damaged("a name cannot be read")),
@@ -265,10 +274,19 @@ fn survey(
             Room::Alias => {
                 Alias::decode(value).map(|_| ()).ok_or(ViewError::Damaged("an identifier cannot be read"))
             }
-            Room::Item => {
-                counts.items += 1;
-                let item = decode(&shelf, value, None)?;
-                keep(&shelf.bodies, whole_body(value).iter().chain(item.bodies()), &mut wanted)
+            Room::Chunk => {
+                let damaged = ViewError::Damaged("a place in a run cannot be read");
+                let (Some(run), Some(place)) = (keys::run_of(key), Place::decode(value)) else {
+                    return Err(damaged);
+                };
+                counts.items += place.items;
+                let end = runs.entry(run).or_default();
+                *end = place.end().max(*end);
+                Ok(())
+            }
+            Room::Body => {
+                wanted.extend(keys::digest_of(key));
+                Ok(())
             }
             Room::Repair => {
                 repairs_kept += 1;
@@ -277,8 +295,15 @@ fn survey(
             _ => Ok(()),
         }
     })?;
+    if !runs.iter().all(|(run, end)| shelf.runs.reaches(*run, *end)) {
+        return Err(ViewError::Damaged("a run of items is missing or cut off"));
+    }
+    if !wanted.iter().all(|digest| shelf.bodies.has(digest)) {
+        return Err(ViewError::Damaged("a content file is missing"));
+    }
+    shelf.runs.keep_only(|run| runs.contains_key(&run))?;
     shelf.bodies.keep_only(&wanted)?;
-    Ok(State { shelf, generation, patient_next, next, through, names, counts, repairs_kept })
+    Ok(State { shelf, generation, patient_next, run_next, next, through, names, counts, repairs_kept })
 }
 
 fn learn(names: &mut Names, key: &[u8], value: &[u8]) -> Option<()> {
@@ -287,17 +312,4 @@ fn learn(names: &mut Names, key: &[u8], value: &[u8]) -> Option<()> {
     names.by_name.insert(name.clone(), number);
     names.by_number.insert(number, name);
     Some(())
-}
-
-fn keep<'a>(
-    bodies: &Bodies,
-    found: impl Iterator<Item = &'a super::value::BodyReference>,
-    wanted: &mut BTreeSet<[u8; 32]>,
-) -> Result<(), ViewError> {
-    for body in found {
-        if wanted.insert(body.digest) && !bodies.has(body) {
-            return Err(ViewError::Damaged("a content file is missing"));
-        }
-    }
-    Ok(())
 }

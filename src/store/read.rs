@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     Disagreement, PatientId, ViewError,
-    items::decode,
     keys::{self, Room},
     state::State,
     value::{Alias, Content, Item},
@@ -177,13 +176,14 @@ impl State {
         patient: u64,
         items: &mut BTreeMap<(ItemKind, String, String), RecordItem>,
     ) -> Result<bool, ViewError> {
-        let found = self.shelf.scan(&keys::items(Room::Item, patient), ITEMS_MAX)?;
-        let touches = self.shelf.scan(&keys::items(Room::Touch, patient), ITEMS_MAX)?;
-        for (key, packed) in &found {
-            let item = decode(&self.shelf, packed, touches.get(&keys::touch(key)).map(Vec::as_slice))?;
+        let found = self.shelf.items(patient)?;
+        for (key, item) in &found {
+            if ITEMS_MAX <= items.len() {
+                return Ok(true);
+            }
             let name = keys::item_name(key).ok_or(ViewError::Damaged("an item's key cannot be read"))?;
             let own = name.key.or_else(|| item.key.clone()).unwrap_or_default();
-            let read = self.read_item(name.system, own, &item)?;
+            let read = self.read_item(name.system, own, item)?;
             match items.entry((name.kind, read.system.clone(), read.key.clone())) {
                 std::collections::btree_map::Entry::Vacant(place) => {
                     place.insert(read);
@@ -191,7 +191,7 @@ impl State {
                 std::collections::btree_map::Entry::Occupied(mut place) => place.get_mut().take_in(read),
             }
         }
-        Ok(ITEMS_MAX <= found.len())
+        Ok(false)
     }
 
     fn read_item(&self, system: u64, key: String, item: &Item) -> Result<RecordItem, ViewError> {

@@ -25,6 +25,7 @@ pub(super) struct State {
     pub(super) shelf: Shelf,
     pub(super) generation: u64,
     pub(super) patient_next: u64,
+    pub(super) run_next: u64,
     /// Where the consumer continues.
     pub(super) next: Position,
     /// The cursor as it is durably known.
@@ -76,14 +77,22 @@ impl State {
         if self.shelf.is_full() {
             // Content may run ahead of the cursor, so the cursor stays where the last call left it.
             self.spill()?;
+        } else if self.shelf.has_many_identities() {
+            self.shelf.spill_identity(self.head())?;
         }
         Ok(())
     }
 
-    /// Hands everything that waits to sled.
+    /// Hands everything that waits to sled and to the next run.
     pub(super) fn spill(&mut self) -> Result<(), ViewError> {
         self.trim_repairs()?;
-        self.shelf.spill(encode_head(self.generation, self.patient_next), self.next)
+        let run = self.run_next;
+        self.run_next += 1;
+        self.shelf.spill(self.head(), run, self.next)
+    }
+
+    fn head(&self) -> Vec<u8> {
+        encode_head(self.generation, self.patient_next, self.run_next)
     }
 
     /// The number of a name, a new one if it has none yet.
@@ -200,14 +209,14 @@ fn shortened(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
-pub(super) fn encode_head(generation: u64, patient_next: u64) -> Vec<u8> {
+pub(super) fn encode_head(generation: u64, patient_next: u64, run_next: u64) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.number(FORMAT).number(generation).number(patient_next);
+    writer.number(FORMAT).number(generation).number(patient_next).number(run_next);
     writer.0
 }
 
-/// Format, generation and the next patient's number.
-pub(super) fn decode_head(bytes: &[u8]) -> Option<(u64, u64, u64)> {
+/// Format, generation and the next patient's and run's numbers.
+pub(super) fn decode_head(bytes: &[u8]) -> Option<(u64, u64, [u64; 2])> {
     let mut reader = Reader(bytes);
-    Some((reader.number()?, reader.number()?, reader.number()?))
+    Some((reader.number()?, reader.number()?, [reader.number()?, reader.number()?]))
 }

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use super::wire::{Reader, Writer};
 use crate::domain::{nhs_number::NhsNumber, record::Identifier, time::Timestamp};
 
-/// Touches of one item that differ in their moment; one more and the item is written anew.
-pub(super) const TOUCHES_MAX: usize = 4;
-
 /// Who said something, and when it happened.
 #[derive(Clone, Eq, PartialEq)]
 pub(super) struct Stamp {
@@ -61,8 +58,6 @@ pub(super) struct Field {
     pub(super) name: u64,
     pub(super) content: Content,
     pub(super) stamp: Stamp,
-    /// Said again after the item was written: the stamp stands in the touch, not in the item.
-    pub(super) again: bool,
 }
 
 /// One item of a patient.
@@ -74,8 +69,6 @@ pub(super) struct Item {
     pub(super) first_seen: Timestamp,
     /// How many messages changed it.
     pub(super) versions: u64,
-    /// The versions it had when it was last written whole, and what a touch is for.
-    pub(super) written: u64,
     /// In the order of their names' numbers.
     pub(super) fields: Vec<Field>,
 }
@@ -129,56 +122,25 @@ impl Item {
         let fields = (0..count).map(|_| read_field(&mut reader, &stamps)).collect::<Option<Vec<_>>>()?;
         reader.end()?;
         let sorted = fields.is_sorted_by_key(|field| field.name);
-        sorted.then_some(Self { key, first_seen, versions, written: versions, fields })
+        sorted.then_some(Self { key, first_seen, versions, fields })
     }
 
-    /// What was said again since the item was written, or `None` if there are too many different moments.
-    pub(super) fn encode_touch(&self) -> Option<Vec<u8>> {
-        let mut stamps: Vec<&Stamp> = Vec::new();
-        for field in self.fields.iter().filter(|field| field.again) {
-            if !stamps.contains(&&field.stamp) {
-                stamps.push(&field.stamp);
-            }
-        }
-        if TOUCHES_MAX < stamps.len() {
-            return None;
-        }
-        let mut writer = Writer::default();
-        writer.number(self.written).time(self.first_seen).number(self.versions).count(stamps.len());
-        for stamp in stamps {
-            stamp.write(&mut writer);
-            let mut bits = vec![0_u8; self.fields.len().div_ceil(8)];
-            for (index, field) in self.fields.iter().enumerate() {
-                if let (true, Some(byte)) = (field.again && field.stamp == *stamp, bits.get_mut(index / 8)) {
-                    *byte |= 1 << (index % 8);
-                }
-            }
-            writer.0.extend(bits);
-        }
-        Some(writer.0)
-    }
-
-    /// Puts what [`Item::encode_touch`] wrote on top of the item it was written for.
-    ///
-    /// After a crash the item may be newer than its touch, and then has all that the touch says.
-    pub(super) fn touch(&mut self, bytes: &[u8]) -> Option<()> {
-        let mut reader = Reader(bytes);
-        if reader.number()? != self.written {
-            return Some(());
-        }
-        self.first_seen = reader.time()?;
-        self.versions = reader.number()?;
-        for _ in 0..reader.count()? {
-            let stamp = Stamp::read(&mut reader)?;
-            let bits = reader.fixed(self.fields.len().div_ceil(8))?;
-            for (index, field) in self.fields.iter_mut().enumerate() {
-                if bits.get(index / 8)? & (1 << (index % 8)) != 0 {
-                    field.stamp = stamp.clone();
-                    field.again = true;
+    /// Takes in what else was said of the item: of each field, what happened last.
+    pub(super) fn take_in(&mut self, other: Self) {
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.versions += other.versions;
+        for theirs in other.fields {
+            match self.fields.binary_search_by_key(&theirs.name, |field| field.name) {
+                Err(index) => self.fields.insert(index, theirs),
+                Ok(index) => {
+                    if let Some(ours) = self.fields.get_mut(index)
+                        && ours.stamp.occurred <= theirs.stamp.occurred
+                    {
+                        *ours = theirs;
+                    }
                 }
             }
         }
-        reader.end()
     }
 
     /// The content files it refers to.
@@ -201,7 +163,7 @@ fn read_field(reader: &mut Reader<'_>, stamps: &[Stamp]) -> Option<Field> {
             Content::Text(std::str::from_utf8(text).ok()?.to_owned())
         }
     };
-    Some(Field { name, content, stamp, again: false })
+    Some(Field { name, content, stamp })
 }
 
 /// One patient as far as identifiers alone tell: at most one NHS number.
@@ -267,9 +229,9 @@ impl Alias {
 mod tests {
     use super::*;
 
-    fn field(name: u64, content: Content, occurred: i64, again: bool) -> Field {
+    fn field(name: u64, content: Content, occurred: i64) -> Field {
         let stamp = Stamp { occurred: Timestamp(occurred), source_id: Arc::from(format!("M{occurred}")) };
-        Field { name, content, stamp, again }
+        Field { name, content, stamp }
     }
 
     fn item() -> Item {
@@ -278,39 +240,27 @@ mod tests {
             key: Some("k".repeat(60)),
             first_seen: Timestamp(-1),
             versions: 3,
-            written: 3,
             fields: vec![
-                field(1, Content::Text(String::new()), 5, false),
-                field(4, Content::Deleted, 6, true),
-                field(9, Content::Body(body), 5, true),
-                field(300, Content::Text("O’Néill".to_owned()), 6, true),
+                field(1, Content::Text(String::new()), 5),
+                field(4, Content::Deleted, 6),
+                field(9, Content::Body(body), 5),
+                field(300, Content::Text("O’Néill".to_owned()), 6),
             ],
         }
     }
 
     #[test]
-    fn an_item_and_its_touch_come_back() {
+    fn an_item_comes_back() {
         let item = item();
-        let mut back = Item::decode(&item.encode()).unwrap();
-        assert!(back.fields.iter().all(|field| !field.again));
-        back.touch(&item.encode_touch().unwrap()).unwrap();
+        let back = Item::decode(&item.encode()).unwrap();
         assert_eq!(
             (back.key.as_ref(), back.first_seen, back.versions),
             (item.key.as_ref(), Timestamp(-1), 3)
         );
         for (one, other) in item.fields.iter().zip(&back.fields) {
-            assert!(one.content == other.content && one.stamp == other.stamp && one.again == other.again);
+            assert!(one.content == other.content && one.stamp == other.stamp);
         }
         assert_eq!(back.bodies().count(), 1);
-    }
-
-    #[test]
-    fn a_touch_holds_few_moments() {
-        let mut item = item();
-        item.fields = (0..5_u8).map(|n| field(n.into(), Content::Deleted, n.into(), true)).collect();
-        assert!(item.encode_touch().is_none());
-        item.fields.pop();
-        assert!(item.encode_touch().is_some());
     }
 
     #[test]

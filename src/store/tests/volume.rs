@@ -87,7 +87,6 @@ fn wire_bytes(event: &Event) -> u64 {
     160 + items.sum::<u64>()
 }
 
-#[derive(Debug)]
 struct Measured {
     accepted: u64,
     written: u64,
@@ -138,11 +137,14 @@ fn writes_for_a_hundred_thousand_messages() {
     for recent in [0, 80] {
         for megabytes in [1, 16] {
             let found = measure(100_000, 5_000, recent, megabytes << 20);
+            let Measured { accepted, written, resident, file } = found;
             println!(
-                "recent {recent} %, flush every {megabytes} MiB: {found:?}, {} B written a message, {:.2} per byte",
-                found.written / 100_000,
-                found.written as f64 / found.accepted as f64
+                "{recent} % recent, flushed every {megabytes} MiB: accepted {accepted} B, written {written} B, \
+                 {} B a message, {:.2} per byte, resident {resident} B, sled's file {file} B",
+                written / 100_000,
+                written as f64 / accepted as f64
             );
+            assert!(written < accepted, "the view writes less than it is told");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::sys::disk::{Disk, DiskFile, RealDisk};
 
 /// sled's page cache, in bytes: small, for the whole hub is to stay below 25 MiB, and large enough that
 /// no page of a batch of [`super::shelf::BATCH_KEYS_MAX`] is evicted while the batch is written.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// How often sled tidies its file, in milliseconds. Durability does not depend on it.
 const TIDY_MILLISECONDS: u64 = 30_000;
 /// How long to wait for a failed sled to let go of its file before going on without it.

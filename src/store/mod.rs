@@ -17,7 +17,8 @@
 //! **Limits.** Nothing is ever unjoined: a wrong link is repaired at its source and by a rebuild. What the
 //! journal no longer holds, a rebuild does not bring back. Messages in which two systems contradict each
 //! other are settled by who came first. If two messages tell of one field at the same moment, the one
-//! applied later has the word. Deleted values leave sled and `bodies/` only when those are tidied.
+//! applied later has the word. A run goes, at the next opening, when every patient in it has been written anew
+//! in a later one: withdrawn values stay on the disk until then, and a run with one quiet patient stays.
 
 mod bodies;
 mod engine;

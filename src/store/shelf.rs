@@ -29,7 +29,7 @@ pub(super) const VALUE_BYTES_MAX: usize = 4096;
 /// Keys in one batch. A batch's pages, about 1 KiB each, fill a small part of sled's cache.
 pub(super) const BATCH_KEYS_MAX: usize = 64;
 /// What may wait here, in bytes of keys, values and bookkeeping. More means fewer writes and more memory.
-pub(super) const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const PENDING_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Keys about identity that may wait here: they go out in one batch, whose pages are all small.
 pub(super) const PENDING_IDENTITY_KEYS_MAX: usize = 128;
 /// A patient's items in more runs than this are brought together in the next.

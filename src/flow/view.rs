@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use crate::{
     domain::{entry::Entry, record::Event},
-    journal::{Closed, LogReader, Record},
-    store::{Applied, Found, View, ViewError},
-    sys::{disk::RealDisk, entropy::Entropy},
+    journal::{Closed, LogReader, Position, Record},
+    store::{Applied, Opened, RebuildReason, View, ViewError},
+    sys::entropy::Entropy,
 };
 
 use super::{alarm::AlarmCode, hub::Hub, receive::decode};
@@ -29,8 +29,10 @@ pub const VIEW: &str = "view";
 /// Taken in together: the more, the fewer writes for a patient with several messages.
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 1000;
-/// How often the view is made durable at most; until then the journal keeps what it is made of.
-const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// How often the view is made durable, and after how many bytes of messages at the latest. Seldom, because what
+/// comes together is written once; until then the journal keeps what the view is made of.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+const FLUSH_BYTES: usize = 64 << 20;
 /// How often to look for more when there is nothing to do.
 const IDLE: Duration = Duration::from_millis(200);
 /// How long to wait before a view that failed is made anew.
@@ -91,13 +93,8 @@ impl Keeping {
             let ended = catch_unwind(AssertUnwindSafe(|| self.follow()))
                 .unwrap_or_else(|_| Ended::Failed("its database panicked".to_owned()));
             let Ended::Failed(reason) = ended else { return };
-            let text = format!("the record view failed and is made anew: {reason}");
+            let text = format!("the record view failed and is opened again: {reason}");
             self.hub.alarms.raise(AlarmCode::ViewFailing, "", text, self.hub.now());
-            if let Err(error) = std::fs::remove_dir_all(&self.directory)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::error!(%error, "the record view cannot be removed");
-            }
             let until = Instant::now() + AGAIN;
             while Instant::now() < until {
                 if self.is_stopped() {
@@ -121,83 +118,88 @@ impl Keeping {
     }
 
     fn follow_to_the_end(&mut self) -> Result<(), Failure> {
-        let (mut view, found) = View::open(Arc::new(RealDisk), &self.directory, &mut self.entropy)?;
+        let (view, opened) = View::open(&self.directory, &mut self.entropy)?;
         let shared = Arc::clone(self.hub.journal.shared());
         let position = view.position()?;
-        self.begin(found, &view);
-        if found == Found::Whole && position < shared.beginning() {
+        self.begin(&opened, &view)?;
+        if opened.rebuild.is_none() && position < shared.beginning() {
             let text = "the journal let go of messages before the record view had seen them";
             self.hub.alarms.raise(AlarmCode::ViewFailing, "behind", text, self.hub.now());
         }
         let mut reader = LogReader::new(shared, position);
         let mut flushed_at = Instant::now();
-        let mut dirty = true;
+        let (mut dirty, mut bytes) = (true, 0);
         loop {
             let chunk = reader.read(READ_BYTES, READ_ENTRIES).map_err(Failure::Journal)?;
             let moved = !chunk.records.is_empty() || 0 < chunk.damaged_bytes;
             if moved {
-                self.apply(&mut view, &chunk.records, chunk.next)?;
+                self.apply(&view, &chunk.records, chunk.next)?;
+                bytes += chunk.records.iter().map(|record| record.payload.len()).sum::<usize>();
                 dirty = true;
             }
             let stopped = self.is_stopped();
-            if dirty && (stopped || FLUSH_EVERY <= flushed_at.elapsed()) {
+            if dirty && (stopped || FLUSH_BYTES <= bytes || FLUSH_EVERY <= flushed_at.elapsed()) {
                 let durable = view.flush()?;
                 self.hub.journal.advance_blocking(VIEW, durable).map_err(|Closed| Failure::Closed)?;
-                (dirty, flushed_at) = (false, Instant::now());
+                (dirty, bytes, flushed_at) = (false, 0, Instant::now());
             }
             if stopped {
                 return Ok(());
             }
             if !moved {
-                self.caught_up();
+                self.caught_up(&view)?;
                 thread::sleep(IDLE);
             }
         }
     }
 
-    fn apply(
-        &self,
-        view: &mut View,
-        records: &[Record],
-        next: crate::journal::Position,
-    ) -> Result<(), Failure> {
-        let read: Vec<(Entry, Event)> = records
+    fn apply(&self, view: &View, records: &[Record], next: Position) -> Result<(), Failure> {
+        let read: Vec<(Position, Entry, Event)> = records
             .iter()
             .filter(|record| record.placed.lane.class().is_some())
-            .filter_map(|record| decode(&record.payload))
-            .filter_map(|entry| (self.hub.translate)(&entry).map(|event| (entry, event)))
+            .filter_map(|record| Some((record.position, decode(&record.payload)?)))
+            .filter_map(|(position, entry)| Some((position, (self.hub.translate)(&entry)?, entry)))
+            .map(|(position, event, entry)| (position, entry, event))
             .collect();
         let applied: Vec<Applied<'_>> = read
             .iter()
-            .map(|(entry, event)| Applied { system: &entry.system, received: entry.at, event })
+            .map(|(position, entry, event)| Applied {
+                system: &entry.system,
+                received: entry.at,
+                position: *position,
+                event,
+            })
             .collect();
         view.apply(&applied, next)?;
         let mut status = self.hub.view_status();
         status.applied += records.len() as u64;
-        status.patients = view.patients();
         status.caught_up = false;
         Ok(())
     }
 
-    fn begin(&self, found: Found, view: &View) {
-        tracing::info!(?found, patients = view.patients(), "record view open");
+    fn begin(&self, opened: &Opened, view: &View) -> Result<(), Failure> {
+        let patients = view.counts()?.patients as u64;
+        tracing::info!(rebuild = ?opened.rebuild, patients, "record view open");
         self.hub.alarms.clear(AlarmCode::ViewFailing, "");
-        let rebuilding = found == Found::Discarded;
+        let rebuilding = opened.rebuild.is_some_and(|reason| reason != RebuildReason::New);
         let text = "the record view is being made anew from the journal: records may be incomplete";
         self.hub.alarms.set(rebuilding, AlarmCode::ViewRebuilding, "", text, self.hub.now());
         let mut status = self.hub.view_status();
-        (status.patients, status.rebuilding, status.caught_up) = (view.patients(), rebuilding, false);
+        (status.patients, status.rebuilding, status.caught_up) = (patients, rebuilding, false);
+        Ok(())
     }
 
-    fn caught_up(&self) {
+    fn caught_up(&self, view: &View) -> Result<(), Failure> {
+        if self.hub.view_status().caught_up {
+            return Ok(());
+        }
+        let patients = view.counts()?.patients as u64;
         {
             let mut status = self.hub.view_status();
-            if status.caught_up {
-                return;
-            }
-            (status.rebuilding, status.caught_up) = (false, true);
+            (status.patients, status.rebuilding, status.caught_up) = (patients, false, true);
         }
         self.hub.alarms.clear(AlarmCode::ViewRebuilding, "");
+        Ok(())
     }
 
     fn is_stopped(&self) -> bool {

@@ -1,96 +1,306 @@
-//! Keys: one tree, a letter for each kind, so that one batch changes everything together.
+//! The keys of the view's one tree: a letter for what it is, then the shortest bytes that keep the order.
+//!
+//! No key holds an identifier in the clear, and none is longer than [`KEY_BYTES_MAX`], so that sixteen
+//! entries, which is what sled puts on a page, stay far below the size at which it writes blob files.
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    domain::{
-        nhs_number::NhsNumber,
-        record::{Identifier, ItemKind},
-    },
-    journal::Position,
+use crate::domain::{
+    nhs_number::NhsNumber,
+    record::{Identifier, ItemKind},
 };
+use crate::journal::Position;
 
-pub(super) const CURSOR: &[u8] = b"m/cursor";
-pub(super) const FORMAT: &[u8] = b"m/format";
-pub(super) const GENERATION: &[u8] = b"m/generation";
-pub(super) const PATIENTS: &[u8] = b"m/patients";
-pub(super) const REPAIRS: &[u8] = b"m/repairs";
+/// Longest key, in bytes: letter, patient, kind, system, mark, and an item's own key or its hash.
+pub(super) const KEY_BYTES_MAX: usize = 64;
+/// An item's own key stands in the tree's key up to this many bytes; a longer one is hashed.
+pub(super) const ITEM_KEY_BYTES_MAX: usize = 24;
 
-/// Longer parts are hashed: sled keeps keys in memory.
-const PART_BYTES_MAX: usize = 64;
+/// Format, generation and the next free patient number: written with every batch of identity changes.
+pub(super) const HEAD: &[u8] = b"m0";
+/// Where the consumer continues: written last.
+pub(super) const CURSOR: &[u8] = b"m1";
 
-/// Which patient has an NHS number.
+/// What an entry is, by the first byte of its key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(super) enum Room {
+    /// A listed identifier of a patient.
+    Alias = b'a',
+    /// A patient whose record was joined to another's, below the other.
+    Child = b'c',
+    /// From an NHS number to a patient.
+    NhsNumber = b'h',
+    /// From a local identifier to a patient.
+    Local = b'i',
+    /// Head and cursor.
+    Meta = b'm',
+    /// The short number of a field's or system's name.
+    Name = b'n',
+    /// A patient.
+    Patient = b'p',
+    /// Something for people to repair.
+    Repair = b'r',
+    /// A content file that a patient's items in one run refer to.
+    Body = b'b',
+    /// Where in a run a patient's items are.
+    Chunk = b'k',
+    /// A contradiction about who somebody is.
+    Disagreement = b'x',
+}
+
+impl Room {
+    const ALL: [Self; 11] = [
+        Self::Alias,
+        Self::Child,
+        Self::NhsNumber,
+        Self::Local,
+        Self::Meta,
+        Self::Name,
+        Self::Patient,
+        Self::Repair,
+        Self::Body,
+        Self::Chunk,
+        Self::Disagreement,
+    ];
+
+    /// What an entry with this key is.
+    pub(super) fn of(key: &[u8]) -> Option<Self> {
+        let first = key.first()?;
+        Self::ALL.into_iter().find(|room| room.letter() == *first)
+    }
+
+    /// The first byte of its keys.
+    pub(super) const fn letter(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The key of the entry of `room` for a number.
+pub(super) fn numbered(room: Room, number: u64) -> Vec<u8> {
+    let mut key = vec![room.letter()];
+    push_number(&mut key, number);
+    key
+}
+
+/// The number in a key made by [`numbered`].
+pub(super) fn number(key: &[u8]) -> Option<u64> {
+    split_number(key.get(1..)?).map(|(number, _)| number)
+}
+
+/// The key of a local identifier, which means something only within its system.
+pub(super) fn local(system: &str, identifier: &Identifier) -> Vec<u8> {
+    let mut key = vec![Room::Local.letter()];
+    key.extend(identifier_hash(system, identifier));
+    key
+}
+
+/// The key of an NHS number.
 pub(super) fn nhs_number(number: &NhsNumber) -> Vec<u8> {
-    [b"n", number.as_str().as_bytes()].concat()
-}
-
-/// Which patient has a local identifier. Scoped by system: two systems may issue the same number.
-pub(super) fn identifier(system: &str, identifier: &Identifier) -> Vec<u8> {
-    let parts = [system, &identifier.authority, &identifier.kind, &identifier.value];
-    let mut key = b"i".to_vec();
-    parts.iter().for_each(|part| push(&mut key, part));
+    let digits: u64 = number.as_str().parse().unwrap_or_default();
+    let mut key = vec![Room::NhsNumber.letter()];
+    key.extend(digits.to_be_bytes().into_iter().skip(3));
     key
 }
 
-/// Into whom a patient was merged.
-pub(super) fn merged(patient: u64) -> Vec<u8> {
-    [b"g".as_slice(), &patient.to_be_bytes()].concat()
+/// The key of an identifier in a patient's list.
+pub(super) fn alias(patient: u64, system: &str, identifier: &Identifier) -> Vec<u8> {
+    let mut key = numbered(Room::Alias, patient);
+    key.extend(identifier_hash(system, identifier));
+    key
 }
 
-/// Everything of one patient begins so.
-pub(super) fn of_patient(patient: u64) -> Vec<u8> {
-    [b"p".as_slice(), &patient.to_be_bytes()].concat()
+/// The key that says `child` is below `parent`.
+pub(super) fn child(parent: u64, child: u64) -> Vec<u8> {
+    let mut key = numbered(Room::Child, parent);
+    push_number(&mut key, child);
+    key
 }
 
-/// One identifier of a patient's, for listing.
-pub(super) fn patient_identifier(patient: u64, system: &str, one: &Identifier) -> Vec<u8> {
-    let mut key = of_patient(patient);
-    key.push(b'i');
-    for part in [system, &one.authority, &one.kind, &one.value] {
-        push(&mut key, part);
+/// The patient below, from a key made by [`child`].
+pub(super) fn child_of(key: &[u8]) -> Option<u64> {
+    let rest = key.get(1..)?;
+    let (_, rest) = split_number(rest)?;
+    split_number(rest).map(|(number, _)| number)
+}
+
+/// The key of a contradiction, the same for the same contradiction.
+pub(super) fn disagreement(patient: u64, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = numbered(Room::Disagreement, patient);
+    key.extend(hash(parts));
+    key
+}
+
+/// The key of something to repair: in the order of the log, and the same when it is replayed.
+pub(super) fn repair(position: Position, kind: u8) -> Vec<u8> {
+    let mut key = numbered(Room::Repair, position.segment);
+    push_number(&mut key, position.offset);
+    key.push(kind);
+    key
+}
+
+/// The key of a patient's items in one run.
+pub(super) fn chunk(patient: u64, run: u64) -> Vec<u8> {
+    let mut key = numbered(Room::Chunk, patient);
+    push_number(&mut key, run);
+    key
+}
+
+/// The run, from a key made by [`chunk`].
+pub(super) fn run_of(key: &[u8]) -> Option<u64> {
+    child_of(key)
+}
+
+/// The key of a content file that a patient's items in one run refer to.
+pub(super) fn body(patient: u64, run: u64, digest: &[u8; 32]) -> Vec<u8> {
+    let mut key = bodies(patient, run);
+    key.extend(digest);
+    key
+}
+
+/// The beginning of the keys made by [`body`].
+pub(super) fn bodies(patient: u64, run: u64) -> Vec<u8> {
+    let mut key = chunk(patient, run);
+    if let Some(first) = key.first_mut() {
+        *first = Room::Body.letter();
     }
     key
 }
 
-/// One item of a patient's record.
-pub(super) fn item(patient: u64, kind: ItemKind, system: &str, name: &str) -> Vec<u8> {
-    let mut key = of_patient(patient);
-    key.push(match kind {
-        ItemKind::Demographics => b'D',
-        ItemKind::Encounter => b'E',
-        ItemKind::Appointment => b'A',
-        ItemKind::Result => b'R',
-    });
-    push(&mut key, system);
-    push(&mut key, name);
-    key
+/// The digest, from a key made by [`body`].
+pub(super) fn digest_of(key: &[u8]) -> Option<[u8; 32]> {
+    key.last_chunk().copied()
 }
 
-/// One message that wants repair, by the order they came in.
-pub(super) fn repair(number: u64) -> Vec<u8> {
-    [b"r".as_slice(), &number.to_be_bytes()].concat()
-}
-
-pub(super) fn number(bytes: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(bytes.try_into().ok()?))
-}
-
-pub(super) fn position(position: Position) -> Vec<u8> {
-    [position.segment.to_be_bytes(), position.offset.to_be_bytes()].concat()
-}
-
-pub(super) fn read_position(bytes: &[u8]) -> Option<Position> {
-    let (segment, offset) = bytes.split_first_chunk()?;
-    Some(Position { segment: u64::from_be_bytes(*segment), offset: number(offset)? })
-}
-
-/// A part and its end. A part that is long, or holds the end, is replaced by its hash.
-fn push(key: &mut Vec<u8>, part: &str) {
-    if PART_BYTES_MAX < part.len() || part.contains('\0') {
-        key.push(1);
-        key.extend_from_slice(&Sha256::digest(part.as_bytes()));
+/// What an item is called among its patient's: kind, system, and its own key or the hash of it.
+pub(super) fn item(kind: ItemKind, system: u64, key: &str) -> Vec<u8> {
+    let mut bytes = vec![kind_byte(kind)];
+    push_number(&mut bytes, system);
+    if is_short(key) {
+        bytes.push(0);
+        bytes.extend(key.as_bytes());
     } else {
-        key.extend_from_slice(part.as_bytes());
+        bytes.push(1);
+        bytes.extend(hash(&[key.as_bytes()]));
     }
-    key.push(0);
+    bytes
+}
+
+/// Whether an item's own key stands in the tree's key.
+pub(super) fn is_short(key: &str) -> bool {
+    key.len() <= ITEM_KEY_BYTES_MAX
+}
+
+/// What an item's key says.
+#[derive(Debug)]
+pub(super) struct ItemName {
+    pub(super) kind: ItemKind,
+    pub(super) system: u64,
+    /// Its own key, if it was short enough.
+    pub(super) key: Option<String>,
+}
+
+/// Reads a key made by [`item`].
+pub(super) fn item_name(key: &[u8]) -> Option<ItemName> {
+    let (kind, rest) = key.split_first()?;
+    let (system, rest) = split_number(rest)?;
+    let (mark, rest) = rest.split_first()?;
+    let key = match mark {
+        0 => Some(String::from_utf8(rest.to_vec()).ok()?),
+        _ => None,
+    };
+    Some(ItemName { kind: kind_of(*kind)?, system, key })
+}
+
+fn kind_byte(kind: ItemKind) -> u8 {
+    match kind {
+        ItemKind::Demographics => 0,
+        ItemKind::Encounter => 1,
+        ItemKind::Appointment => 2,
+        ItemKind::Result => 3,
+    }
+}
+
+fn kind_of(byte: u8) -> Option<ItemKind> {
+    match byte {
+        0 => Some(ItemKind::Demographics),
+        1 => Some(ItemKind::Encounter),
+        2 => Some(ItemKind::Appointment),
+        3 => Some(ItemKind::Result),
+        _ => None,
+    }
+}
+
+fn identifier_hash(system: &str, identifier: &Identifier) -> [u8; 16] {
+    hash(&[
+        system.as_bytes(),
+        identifier.authority.as_bytes(),
+        identifier.kind.as_bytes(),
+        identifier.value.as_bytes(),
+    ])
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().first_chunk().copied().unwrap_or_default()
+}
+
+/// One byte for how many follow, then the number without leading zeros: short, and in numeric order.
+fn push_number(key: &mut Vec<u8>, number: u64) {
+    let bytes = number.to_be_bytes();
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let digits = bytes.get(zeros..).unwrap_or_default();
+    key.push(u8::try_from(digits.len()).unwrap_or(8));
+    key.extend(digits);
+}
+
+fn split_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    let (digits, rest) = rest.split_at_checked(usize::from(*length)).filter(|_| *length <= 8)?;
+    Some((digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_order_and_come_back() {
+        let numbers = [0, 1, 255, 256, 65_535, 65_536, u64::from(u32::MAX), u64::MAX];
+        let keys: Vec<Vec<u8>> = numbers.iter().map(|number| numbered(Room::Patient, *number)).collect();
+        assert!(keys.is_sorted());
+        for (number, key) in numbers.iter().zip(&keys) {
+            assert_eq!(split_number(&key[1..]), Some((*number, &[][..])));
+        }
+        assert_eq!(split_number(&[9, 0]), None);
+        assert_eq!(split_number(&[2, 0]), None);
+    }
+
+    #[test]
+    fn no_key_is_long_and_long_item_keys_are_hashed() {
+        let long = "k".repeat(5000);
+        let keys = [
+            item(ItemKind::Result, u64::MAX, &long),
+            item(ItemKind::Result, u64::MAX, &"k".repeat(ITEM_KEY_BYTES_MAX)),
+            repair(Position { segment: u64::MAX, offset: u64::MAX }, 255),
+            disagreement(u64::MAX, &[long.as_bytes()]),
+            body(u64::MAX, u64::MAX, &[255; 32]),
+        ];
+        assert!(keys.iter().all(|key| key.len() <= KEY_BYTES_MAX));
+        assert!(item_name(&keys[0]).unwrap().key.is_none());
+        assert_eq!(item_name(&keys[1]).unwrap().key, Some("k".repeat(ITEM_KEY_BYTES_MAX)));
+    }
+
+    #[test]
+    fn every_room_has_a_letter_of_its_own() {
+        for room in Room::ALL {
+            assert_eq!(Room::of(&[room.letter(), 1]), Some(room));
+        }
+        assert_eq!(Room::of(b"z"), None);
+        assert_eq!(child_of(&child(70_000, 3)), Some(3));
+    }
 }

@@ -1,181 +1,277 @@
-//! The record view: what the journal's messages come to, patient by patient. The only user of sled.
+//! The record view: what all systems said of each patient, kept in sled, and rebuilt from the journal when lost.
 //!
-//! sled loses what it has acknowledged when the power goes, may silently open empty, and leaks large values
-//! (measured: its `flush` calls no `fsync`). So it holds nothing that cannot be made again from the journal:
-//! changes and the place in the journal they lead to are written in one batch; a mark outside sled tells
-//! whether what was opened is what was closed; whatever is wrong with it, it is thrown away and made anew.
-//! Values stay under 8 KiB; longer texts are files of their own, named by their content.
+//! This is the only room that names sled. sled 0.34.7 is fast and small, but loses what it calls flushed
+//! when the power fails, opens empty without a word when its snapshot is gone, and fails for good when the
+//! disk is full. So nothing here is the truth: [`View::open`] finds out whether what is there can be
+//! trusted and otherwise begins anew, and the caller applies the journal from [`View::position`].
+//!
+//! The directory holds `sled/` (identifiers, joins, and where to find the rest), `runs/` (items, compressed,
+//! in files written once), `bodies/` (content over 1 KiB, named by its SHA-256) and `sentinel`, a small file
+//! that says which database should be there and how far it durably goes.
+//!
+//! **How identity works.** A local identifier counts only within the system that sent it. Identifiers in one
+//! message join, unless that would join two NHS numbers: then the first stays and a [`Disagreement`] is
+//! kept for people to settle. An ordered merge (A40) joins records whatever their numbers. Without
+//! contradiction, the same messages in any order and any number of times give the same record.
+//!
+//! **Limits.** Nothing is ever unjoined: a wrong link is repaired at its source and by a rebuild. What the
+//! journal no longer holds, a rebuild does not bring back. Messages in which two systems contradict each
+//! other are settled by who came first. If two messages tell of one field at the same moment, the one
+//! applied later has the word. A run goes, at the next opening, when every patient in it has been written anew
+//! in a later one: withdrawn values stay on the disk until then, and a run with one quiet patient stays.
 
-mod apply;
-mod item;
+mod bodies;
+mod engine;
+mod identity;
+mod items;
 mod keys;
+mod open;
 mod read;
+mod repair;
+mod runs;
+mod shelf;
+mod state;
 #[cfg(test)]
 mod tests;
+mod value;
+mod wire;
 
 use std::{
-    collections::HashMap,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
+    fmt, io,
+    path::Path,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
+
+pub use identity::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
+pub use open::{Opened, RebuildReason};
+pub use read::{FieldValue, ITEMS_MAX, JOINED_MAX, KnownIdentifier, PatientRecord, RecordItem};
+pub use repair::{Disagreement, DisagreementKind, Repair, RepairKind, Repairs};
 
 use crate::{
-    journal::Position,
-    sys::{
-        disk::{Disk, read_file, replace_file},
-        entropy::Entropy,
+    domain::{
+        nhs_number::NhsNumber,
+        record::{Event, Identifier},
+        time::Timestamp,
     },
+    journal::Position,
+    sys::entropy::Entropy,
 };
+use open::Home;
+use state::State;
 
-pub use apply::{Applied, Repair};
-pub use item::{FieldValue, Item};
-pub use read::{PatientId, PatientRecord, StoredItem};
+/// A patient's number in this view. Another view, or this one rebuilt, may number otherwise: never keep it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PatientId(u64);
 
-/// The format of keys and values; another one found on disk is thrown away.
-const FORMAT: u64 = 1;
-/// sled's own page cache. The view is small; the operating system caches the rest.
-const CACHE_BYTES: u64 = 4 << 20;
-const MARK: &str = "generation";
-const MARK_BYTES_MAX: u64 = 64;
-
-/// An open view. One owner writes; readers are clones of what is inside sled.
-#[derive(Debug)]
-pub struct View {
-    db: sled::Db,
-    disk: Arc<dyn Disk>,
-    directory: PathBuf,
-    patients: u64,
-    /// Changes not yet in the database, and the place they lead to.
-    pending: HashMap<Vec<u8>, Vec<u8>>,
-    next: Option<Position>,
+/// One message to be applied. Its `Debug` shows what [`Event`]'s shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a> {
+    /// The configured name of the system it came from: the scope of its identifiers and keys.
+    pub system: &'a str,
+    /// When this hub took it in; orders it if the event does not say when it happened.
+    pub received: Timestamp,
+    /// Where it stands in the journal.
+    pub position: Position,
+    /// What it says.
+    pub event: &'a Event,
 }
 
-/// How a view was found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Found {
-    /// As it was left.
-    Whole,
-    /// There was none.
-    New,
-    /// It was there, and could not be used: it has been made anew, empty.
-    Discarded,
+/// How much the view holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Patients, those joined counted once.
+    pub patients: usize,
+    /// Items that are written; one that changed at several times may count for each until they are brought
+    /// together.
+    pub items: usize,
 }
 
-/// The view cannot be used: throw it away.
+/// Why the view cannot do something. After any but [`ViewError::Disk`] on opening it stays closed: open it again.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    /// sled failed.
-    #[error("the record view's database failed")]
-    Database(#[source] sled::Error),
-    /// A value in it is not what was written.
-    #[error("the record view holds something unreadable")]
-    Unreadable,
-    /// The disk failed.
-    #[error("the record view cannot be written")]
-    Disk(#[source] io::Error),
+    /// An earlier error closed the view.
+    #[error("the record view is closed since an earlier error")]
+    Closed,
+    /// The operating system refused.
+    #[error("record view: {what}")]
+    Disk {
+        /// What was being done.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// sled refused. If the disk was full, it refuses for good until it is opened again.
+    #[error("record view: sled failed while {what}")]
+    Sled {
+        /// What was being done.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: sled::Error,
+    },
+    /// sled panicked.
+    #[error("record view: sled panicked while {0}")]
+    Panicked(&'static str),
+    /// What is stored is not what was written.
+    #[error("record view: {0}")]
+    Damaged(&'static str),
+}
+
+impl ViewError {
+    fn disk(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Disk { what, source }
+    }
+}
+
+/// The open record view. Any number of readers, one consumer that applies the journal.
+pub struct View {
+    home: Home,
+    /// `None` once an error has closed it.
+    state: RwLock<Option<State>>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("home", &self.home).finish_non_exhaustive()
+    }
 }
 
 impl View {
-    /// Opens the view in a folder, and makes it anew if it cannot be believed.
+    /// Opens the view in `directory`, or makes a new one if there is none that can be trusted.
+    ///
+    /// Reads the whole database once. `entropy` names a new database.
     ///
     /// # Errors
-    /// Not even an empty view can be made.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        directory: &Path,
-        entropy: &mut Entropy,
-    ) -> Result<(Self, Found), ViewError> {
-        let existed = directory.exists();
-        if existed && let Some(view) = Self::open_whole(&disk, directory) {
-            return Ok((view, Found::Whole));
-        }
-        if existed {
-            std::fs::remove_dir_all(directory).map_err(ViewError::Disk)?;
-        }
-        let view = Self::make(disk, directory, entropy.next_u64())?;
-        Ok((view, if existed { Found::Discarded } else { Found::New }))
+    /// The directory cannot be used, the disk is full, or another process has the view open. Damage is no
+    /// error: it is thrown away.
+    pub fn open(directory: &Path, entropy: &mut Entropy) -> Result<(Self, Opened), ViewError> {
+        let home = Home::new(directory);
+        let (state, opened) = home.open(entropy)?;
+        Ok((Self { home, state: RwLock::new(Some(state)) }, opened))
     }
 
-    /// Where the journal's reader goes on.
+    /// Where the consumer continues; [`Position::default`] is before everything.
     ///
     /// # Errors
-    /// sled failed.
+    /// The view is closed.
     pub fn position(&self) -> Result<Position, ViewError> {
-        if let Some(next) = self.next {
-            return Ok(next);
-        }
-        let bytes = self.db.get(keys::CURSOR).map_err(ViewError::Database)?;
-        bytes
-            .map_or(Ok(Position::default()), |bytes| keys::read_position(&bytes).ok_or(ViewError::Unreadable))
+        self.read(|state| Ok(state.next))
     }
 
-    /// Makes everything applied durable, and returns the place it leads to: only now may the journal let go
-    /// of what is before it.
+    /// Applies messages in the order of the journal; `next` is the place behind the last of them.
+    ///
+    /// Readers see them at once. They are durable after [`View::flush`]; after a crash the view continues
+    /// from an earlier position, and applying messages again is harmless.
     ///
     /// # Errors
-    /// sled or the disk failed.
-    pub fn flush(&mut self) -> Result<Position, ViewError> {
-        self.commit()?;
-        let position = self.position()?;
-        self.db.flush().map_err(ViewError::Database)?;
-        // sled's flush leaves the bytes to the kernel; these calls make them last.
-        for name in ["db", "conf"] {
-            let file = self.disk.open(&self.directory.join(name)).map_err(ViewError::Disk)?;
-            file.sync_all().map_err(ViewError::Disk)?;
-        }
-        self.disk.sync_directory(&self.directory).map_err(ViewError::Disk)?;
-        Ok(position)
-    }
-
-    /// Patients in the view.
-    pub const fn patients(&self) -> u64 {
-        self.patients
-    }
-
-    fn open_whole(disk: &Arc<dyn Disk>, directory: &Path) -> Option<Self> {
-        let mark = read_file(disk.as_ref(), &directory.join(MARK), MARK_BYTES_MAX).ok()?;
-        // A snapshot that sled was making when the power went would keep it from opening (sled #1527).
-        for name in disk.list(directory).ok()?.iter().filter(|name| name.ends_with(".generating")) {
-            disk.remove(&directory.join(name)).ok()?;
-        }
-        let db = open_database(directory).ok()?;
-        let whole = db.get(keys::GENERATION).ok()?.is_some_and(|found| found == mark)
-            && db.get(keys::FORMAT).ok()?.is_some_and(|found| found == FORMAT.to_be_bytes());
-        let patients = keys::number(&db.get(keys::PATIENTS).ok()??)?;
-        whole.then(|| {
-            let (disk, directory) = (Arc::clone(disk), directory.to_owned());
-            Self { db, disk, directory, patients, pending: HashMap::new(), next: None }
+    /// The view is closed from now on.
+    pub fn apply(&self, messages: &[Applied<'_>], next: Position) -> Result<(), ViewError> {
+        self.change(|state, _| {
+            messages.iter().try_for_each(|message| state.apply(message))?;
+            state.next = next;
+            Ok(())
         })
     }
 
-    fn make(disk: Arc<dyn Disk>, directory: &Path, generation: u64) -> Result<Self, ViewError> {
-        disk.create_directory(&directory.join(item::BODIES)).map_err(ViewError::Disk)?;
-        let db = open_database(directory).map_err(ViewError::Database)?;
-        let mut batch = sled::Batch::default();
-        batch.insert(keys::GENERATION, &generation.to_be_bytes());
-        batch.insert(keys::FORMAT, &FORMAT.to_be_bytes());
-        batch.insert(keys::PATIENTS, &0_u64.to_be_bytes());
-        db.apply_batch(batch).map_err(ViewError::Database)?;
-        let directory = directory.to_owned();
-        let mut view = Self { db, disk, directory, patients: 0, pending: HashMap::new(), next: None };
-        view.flush()?;
-        // Last, so that a view without its mark is one that was never whole.
-        let mark = view.directory.join(MARK);
-        replace_file(view.disk.as_ref(), &mark, &generation.to_be_bytes()).map_err(ViewError::Disk)?;
-        Ok(view)
+    /// Makes all that was applied durable, and says through where: only that may be told to the journal.
+    ///
+    /// Writes nothing if nothing was applied. Seldom is better, for changes that wait become fewer writes:
+    /// after some megabytes of the journal or some minutes, and before the hub stops.
+    ///
+    /// # Errors
+    /// The view is closed from now on.
+    pub fn flush(&self) -> Result<Position, ViewError> {
+        self.change(|state, home| {
+            if state.through != state.next {
+                state.spill()?;
+                state.shelf.engine.flush()?;
+                home.write_sentinel(state.generation, state.next)?;
+                state.through = state.next;
+            }
+            Ok(state.through)
+        })
     }
-}
 
-/// Opens sled on a thread of its own: a damaged database makes some of its versions panic, and that must
-/// cost no more than the view.
-fn open_database(directory: &Path) -> Result<sled::Db, sled::Error> {
-    let config = sled::Config::new()
-        .path(directory)
-        .cache_capacity(CACHE_BYTES)
-        .mode(sled::Mode::LowSpace)
-        .flush_every_ms(None);
-    let opening = std::thread::Builder::new().name("view-open".to_owned()).spawn(move || config.open());
-    let failed = |text: &str| sled::Error::ReportableBug(text.to_owned());
-    opening.map_err(sled::Error::Io)?.join().unwrap_or_else(|_| Err(failed("it panicked while opening")))
+    /// The patient with an NHS number.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn find_by_nhs_number(&self, number: &NhsNumber) -> Result<Option<PatientId>, ViewError> {
+        self.read(|state| {
+            let found = state.by_nhs_number(number)?;
+            found.map(|patient| state.root(patient).map(PatientId)).transpose()
+        })
+    }
+
+    /// The patient with an identifier of a system.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn find_by_identifier(
+        &self,
+        system: &str,
+        identifier: &Identifier,
+    ) -> Result<Option<PatientId>, ViewError> {
+        self.read(|state| {
+            let found = state.by_local(system, identifier)?;
+            found.map(|patient| state.root(patient).map(PatientId)).transpose()
+        })
+    }
+
+    /// A patient's record, or `None` if there is no such patient.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn record(&self, patient: PatientId) -> Result<Option<PatientRecord>, ViewError> {
+        self.read(|state| state.record(patient))
+    }
+
+    /// How much there is.
+    ///
+    /// # Errors
+    /// The view is closed.
+    pub fn counts(&self) -> Result<Counts, ViewError> {
+        self.read(|state| Ok(state.counts))
+    }
+
+    /// What people should repair at its source, newest first; the newest 10,000 are kept.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn repairs(&self) -> Result<Repairs, ViewError> {
+        self.read(State::repairs)
+    }
+
+    fn read<T>(&self, deed: impl FnOnce(&State) -> Result<T, ViewError>) -> Result<T, ViewError> {
+        let result = deed(self.state_read().as_ref().ok_or(ViewError::Closed)?);
+        result.inspect_err(|error| self.close(error))
+    }
+
+    fn change<T>(
+        &self,
+        deed: impl FnOnce(&mut State, &Home) -> Result<T, ViewError>,
+    ) -> Result<T, ViewError> {
+        let result = deed(self.state_write().as_mut().ok_or(ViewError::Closed)?, &self.home);
+        result.inspect_err(|error| self.close(error))
+    }
+
+    /// Throws the state away. If what is stored is damaged, the next [`View::open`] shall not trust it.
+    fn close(&self, error: &ViewError) {
+        let state = self.state_write().take();
+        if state.is_some() {
+            tracing::warn!(error = error as &dyn std::error::Error, "the record view is closed");
+            if engine::is_damage(error) {
+                self.home.distrust();
+            }
+        }
+    }
+
+    fn state_read(&self) -> RwLockReadGuard<'_, Option<State>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_write(&self) -> RwLockWriteGuard<'_, Option<State>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }

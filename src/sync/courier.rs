@@ -102,7 +102,10 @@ impl Courier {
                 self.say_health(&session.commands, true);
                 health_at = Instant::now() + HEALTH_EVERY;
             }
-            let deadline = self.outbox.deadline().map_or(health_at, |at| health_at.min(self.began + at));
+            // While nothing can be sent, a deadline that has passed is no reason to wake: a PUBACK is.
+            let may_send = self.outbox.in_flight() < window && 0 < session.commands.capacity();
+            let deadline = self.outbox.deadline().filter(|_| may_send);
+            let deadline = deadline.map_or(health_at, |at| health_at.min(self.began + at));
             tokio::select! {
                 event = session.events.recv() => match event {
                     Some(Event::Closed(error)) => break error,

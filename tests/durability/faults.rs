@@ -1,43 +1,25 @@
 //! Every call to the disk fails, once and stickily, while messages come in, are answered, and are recovered:
 //! bytes in, bytes out, through the journal's own thread.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
 use polygate::{
-    codec::{
-        cbor,
-        mllp::{Deframer, encode},
-    },
-    domain::{entry::Entry, time::Timestamp},
-    flow::{
-        hub::{Hub, Identity, Parts},
-        link::Link,
-    },
-    journal::{Journal, Log, LogReader, Options, PAYLOAD_BYTES_MAX, Position, open_for_reading},
+    journal::{LogReader, Options, Position, open_for_reading},
     sys::{
-        clock::SimulatedClock,
         entropy::Entropy,
         sim_disk::{Fault, FaultKind, SimulatedDisk},
     },
-    systems::{
-        hl7::{respond, translate_entry},
-        secondary_care,
-        simulator::traffic::{Message, Traffic, Voice},
-    },
+    systems::simulator::traffic::{Message, Traffic, Voice},
 };
 use tokio::runtime::Runtime;
 
-const STATE: &str = "/state";
-const NOW: Timestamp = Timestamp(1_800_000_000_000);
+use crate::inside::{Life, NOW, STATE, contents};
+
 const LIVES: u64 = 3;
 const MESSAGES_EACH_LIFE: usize = 24;
 const MESSAGES_TOGETHER: usize = 4;
 
+/// Small, so that a life has several segments.
 fn options() -> Options {
     Options {
         segment_bytes: 16 << 10,
@@ -46,69 +28,6 @@ fn options() -> Options {
         floor_bytes: 0,
         ballast_bytes: 4096,
         ..Options::default()
-    }
-}
-
-/// A hub on a simulated disk, and one connection to it.
-struct Life {
-    hub: Arc<Hub>,
-    journal: Journal,
-    link: Arc<Link>,
-    answers: u64,
-}
-
-impl Life {
-    /// Starts as the hub does: three attempts, then without what cannot be read.
-    fn start(disk: &SimulatedDisk) -> Option<Self> {
-        let directory = Path::new(STATE).join("journal");
-        let open = |attempt| {
-            let options = Options { salvage: attempt == 3, ..options() };
-            Log::open(Arc::new(disk.clone()), &directory, options, NOW, Entropy::from_seed(attempt)).ok()
-        };
-        let (log, _) = (0..4).find_map(open)?;
-        let clock = Arc::new(SimulatedClock::new(NOW));
-        let journal = Journal::start(log, Arc::clone(&clock) as _).unwrap();
-        let identity =
-            Identity { id: "soho".parse().unwrap(), ods: "5LC01".to_owned(), name: "Soho".to_owned() };
-        let parts = Parts {
-            identity,
-            journal: journal.clone(),
-            clock,
-            disk: Arc::new(disk.clone()),
-            translate: translate_entry,
-        };
-        let hub = Hub::new(parts, Path::new(STATE), "nowhere").ok()?;
-        let link = hub.add_link("pas", "hospital", "");
-        Some(Self { hub, journal, link, answers: 0 })
-    }
-
-    /// Sends messages in one piece; returns the names of those that were answered AA.
-    async fn send(&mut self, messages: &[&Message]) -> Vec<String> {
-        let mut wire = BytesMut::new();
-        messages.iter().for_each(|message| encode(&message.bytes, &mut wire));
-        let mut deframer = Deframer::new(1 << 20);
-        deframer.push(&wire);
-        let frames = std::iter::from_fn(|| deframer.next_frame()).collect();
-        let mut out = BytesMut::new();
-        let mut next_id = || {
-            self.answers += 1;
-            self.answers.to_string()
-        };
-        respond(&self.hub, &self.link, &secondary_care::DIALECT, frames, &mut next_id, &mut out).await;
-        let text = String::from_utf8(out.to_vec()).unwrap();
-        let answers: Vec<[&str; 2]> = text
-            .split(['\r', '\u{b}'])
-            .filter_map(|segment| segment.strip_prefix("MSA|"))
-            .map(|fields| std::array::from_fn(|number| fields.split('|').nth(number).unwrap_or_default()))
-            .collect();
-        let names: Vec<&str> = messages.iter().map(|message| message.control_id.as_str()).collect();
-        assert_eq!(
-            answers.iter().map(|[_, name]| *name).collect::<Vec<_>>(),
-            names,
-            "one answer each, in order"
-        );
-        assert!(answers.iter().all(|[code, _]| ["AA", "AE"].contains(code)), "{answers:?}");
-        answers.iter().filter(|[code, _]| *code == "AA").map(|[_, name]| (*name).to_owned()).collect()
     }
 }
 
@@ -134,7 +53,7 @@ fn run(runtime: &Runtime, seed: u64, strike: Option<(u64, Fault)>) -> Run {
         let fault = strike.filter(|(of, _)| *of == life).map(|(_, fault)| fault);
         disk.inject(fault);
         messages.extend((0..MESSAGES_EACH_LIFE).map(|_| traffic.next(NOW)));
-        let lived = Life::start(&disk);
+        let lived = Life::start(&disk, &options());
         if let Some(mut lived) = lived {
             runtime.block_on(async {
                 live(&mut lived, &messages, &mut accepted).await;
@@ -190,22 +109,6 @@ fn check(disk: &SimulatedDisk, accepted: &BTreeSet<String>, set_aside: bool, wha
     assert!(lost.is_empty() || set_aside, "{what}: lost {lost:?}");
     let doubled: Vec<_> = found.iter().filter(|(_, count)| **count != 1).collect();
     assert!(doubled.is_empty() || set_aside, "{what}: doubled {doubled:?}");
-}
-
-/// How often each message is in the journal.
-pub fn contents(mut reader: LogReader) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    loop {
-        let chunk = reader.read(1 << 20, 1000).unwrap();
-        if chunk.records.is_empty() {
-            return counts;
-        }
-        for record in chunk.records {
-            let payload: Bytes = record.payload;
-            let entry: Entry = cbor::decode(&payload, PAYLOAD_BYTES_MAX).unwrap();
-            *counts.entry(entry.source_id).or_default() += 1;
-        }
-    }
 }
 
 #[test]

@@ -15,10 +15,13 @@
 mod support;
 
 mod conformance;
+mod drills;
 mod faults;
+mod inside;
 mod kills;
 mod power_cut;
 mod stage;
+mod wan;
 
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {

@@ -1,0 +1,45 @@
+//! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing. Each prints one number a
+//! line, `NAME VALUE`.
+
+mod mllp;
+mod mqtt;
+mod parse;
+
+use std::{process::ExitCode, time::Instant};
+
+/// Messages of one kilobyte: an ordinary admission.
+const MESSAGE_BYTES: usize = 1024;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let text: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    match text.as_slice() {
+        ["accept", port, connections, count, prefix] => {
+            let (connections, count) = (number(connections), number(count));
+            runtime.block_on(mllp::load(port.parse().expect("a port"), connections, count, prefix));
+        }
+        ["append", file, concurrency, count] => {
+            runtime.block_on(mllp::append(file, number(concurrency), number(count)));
+        }
+        ["publish", port, clients, count] => {
+            runtime.block_on(mqtt::publish(port.parse().expect("a port"), number(clients), number(count)));
+        }
+        ["count", port, quiet_seconds] => {
+            let quiet = std::time::Duration::from_secs(number(quiet_seconds) as u64);
+            runtime.block_on(mqtt::count(port.parse().expect("a port"), quiet));
+        }
+        ["parse"] => parse::all(),
+        _ => {
+            eprintln!("measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints how many of something there were in a second.
+fn report(name: &str, count: usize, since: Instant) {
+    println!("{name} {:.0}", count as f64 / since.elapsed().as_secs_f64());
+}

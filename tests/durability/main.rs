@@ -4,6 +4,14 @@
 //! `POLYGATE_ROUNDS` sets how many kills and power cuts there are, `POLYGATE_SEEDS` how many runs each drill
 //! has, `POLYGATE_SEED` where they begin.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "whatever goes wrong in a test ends it, and what it found is said"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

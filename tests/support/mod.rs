@@ -1,5 +1,4 @@
 //! What several integration tests need: a private directory, certificates, and brokers good and bad.
-#![expect(clippy::allow_attributes, reason = "which helpers are unused differs from test to test")]
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 
 pub mod fake_broker;

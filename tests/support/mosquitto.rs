@@ -3,13 +3,11 @@
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::Duration,
 };
-
-use super::program::find;
 
 /// A running mosquitto; killed at the end.
 #[derive(Debug)]
@@ -109,4 +107,11 @@ fn spawn(program: &Path, directory: &Path, port: u16) -> Child {
     };
     command.arg("-c").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories =
+        std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")]);
+    directories.map(|directory| directory.join(program)).find(|path| path.is_file())
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, mpsc::RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
     time::Duration,
 };
 
@@ -228,12 +231,13 @@ async fn with_seed(name: &str, manners: Manners, seed: u64) -> (usize, Counts) {
 fn in_simulated_time<F: Future<Output = T>, T: Send + 'static>(
     work: impl FnOnce() -> F + Send + 'static,
 ) -> T {
-    let (done, outcome) = std::sync::mpsc::channel();
-    let running = std::thread::spawn(move || {
+    let (done, outcome) = sync_channel(1);
+    let running = std::thread::Builder::new().name("drill".to_owned()).spawn(move || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build().unwrap();
         done.send(runtime.block_on(work())).unwrap();
     });
+    let running = running.unwrap();
     match outcome.recv_timeout(PATIENCE) {
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => panic!("simulated time stands still: something spins"),

@@ -8,7 +8,7 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use polygate::{
@@ -19,7 +19,7 @@ use polygate::{
     },
 };
 use serde_json::Value;
-use tokio::{runtime::Runtime, sync::watch, task::JoinSet};
+use tokio::{runtime::Runtime, sync::watch, task::JoinSet, time::Instant};
 
 use crate::support::program::{Program, lasting_port};
 

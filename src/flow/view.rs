@@ -19,7 +19,7 @@ use crate::{
     domain::{entry::Entry, record::Event},
     journal::{Closed, LogReader, Position, Record},
     store::{Applied, Opened, RebuildReason, View, ViewError},
-    sys::entropy::Entropy,
+    sys::{entropy::Entropy, priority::give_way},
 };
 
 use super::{alarm::AlarmCode, hub::Hub, receive::decode};
@@ -88,6 +88,8 @@ struct Keeping {
 
 impl Keeping {
     fn run(mut self) {
+        // Senders wait for the journal; nobody waits for the view.
+        give_way();
         loop {
             // sled 0.34 has panics of its own; they cost the view, and the view can be made anew.
             let ended = catch_unwind(AssertUnwindSafe(|| self.follow()))

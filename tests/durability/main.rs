@@ -5,18 +5,11 @@
 //! has, `POLYGATE_SEED` where they begin.
 #![expect(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test tells by panicking, and waits by the real clock"
-)]
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "whatever goes wrong in a test ends it, and what it found is said"
 )]
 
 #[path = "../support/mod.rs"]

@@ -78,7 +78,7 @@ pub async fn append(path: &str, concurrency: usize, count: usize) {
             file.write_all(&buffer).expect("written");
             file.sync_data().expect("synchronised");
             buffer.clear();
-            waiting.drain(..).for_each(|reply| drop(reply.send(())));
+            waiting.drain(..).for_each(|reply: oneshot::Sender<()>| reply.send(()).expect("a task that waits"));
         }
     });
     let share = count / concurrency;

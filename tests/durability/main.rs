@@ -4,12 +4,11 @@
 //! `POLYGATE_ROUNDS` sets how many kills and power cuts there are, `POLYGATE_SEEDS` how many runs each drill
 //! has, `POLYGATE_SEED` where they begin.
 #![expect(
-    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test tells by panicking, and waits by the real clock"
+    reason = "a test tells by panicking"
 )]
 
 #[path = "../support/mod.rs"]

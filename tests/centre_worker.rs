@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use polygate::{
     centre::{
-        store::{Filter, Store, embedded::Embedded},
+        store::{Filter, Store, embedded::Embedded, postgres::Postgres},
         worker::{Metrics, Worker},
     },
     codec::cbor,
@@ -28,7 +28,7 @@ use polygate::{
     },
     sys::{clock::SystemClock, disk::RealDisk, entropy::Entropy},
 };
-use support::{Directory, hub, postgres::PostgresServer};
+use support::{Directory, hub, postgres::Postgres as PostgresServer};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -269,6 +269,7 @@ async fn says_goodbye_when_asked_to_stop_and_waits_for_no_answer_for_ever() {
     assert!(matches!(broker.next().await, Command::Disconnect));
     timeout(PATIENCE, bench.worker).await.unwrap().unwrap();
     assert!(broker.commands.recv().await.is_none(), "it goes on after its goodbye");
+    bench.store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,8 +302,8 @@ async fn remembers_what_each_hub_says_of_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledges_nothing_while_the_database_is_away() {
-    let Some(mut server) = PostgresServer::start().await else { return };
-    let bench = Bench::new(Store::Postgres(server.store("centre").await));
+    let Some(mut server) = PostgresServer::start() else { return };
+    let bench = Bench::new(Store::Postgres(Postgres::open(&server.url()).await.unwrap()));
     let mut broker = bench.connection().await;
     let delivery = broker.deliver(sent(1, 2)).await;
     broker.receipt().await;
@@ -311,7 +312,7 @@ async fn acknowledges_nothing_while_the_database_is_away() {
     let delivery = broker.deliver(sent(3, 4)).await;
     bench.counted(|metrics| metrics.store_failures.load(Ordering::Relaxed), 2).await;
     assert!(broker.commands.try_recv().is_err(), "it spoke of what is not stored");
-    server.restart().await;
+    server.restart();
     assert_eq!(broker.receipt().await.through, 4);
     broker.acknowledged(delivery).await;
     assert_eq!(bench.stored().await, [1, 2, 3, 4]);
@@ -320,9 +321,9 @@ async fn acknowledges_nothing_while_the_database_is_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_will_never_take_does_not_stop_the_rest() {
-    let Some(server) = PostgresServer::start().await else { return };
-    let bench = Bench::new(Store::Postgres(server.store("centre").await));
-    server.run("centre", "ALTER TABLE entry ADD CHECK (kind <> 'BAD')").await;
+    let Some(server) = PostgresServer::start() else { return };
+    let bench = Bench::new(Store::Postgres(Postgres::open(&server.url()).await.unwrap()));
+    server.run("ALTER TABLE entry ADD CHECK (kind <> 'BAD')").await;
     let mut broker = bench.connection().await;
     let delivery = broker.deliver(sent_with(1, 2, "BAD")).await;
     broker.acknowledged(delivery).await;

@@ -1,4 +1,5 @@
 //! What every store of the centre promises, checked against each: exactly once, by number, durable when said.
+#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod support;
 
@@ -393,6 +394,38 @@ async fn large_and_odd_entries_are_taken(home: &Home) {
     let found = list(&store, &Filter::default()).await;
     assert_eq!(found[1].source_id, odd.entries[1].source_id);
     assert_eq!((found[2].patient.as_deref(), found[2].source_id.as_str()), (None, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_store_is_read_beside_its_owner_and_after_a_crash() {
+    let home = Home::embedded();
+    let Place::Folder(directory) = &home.place else { return };
+    let path = directory.path().join("store");
+    let store = home.open().await;
+    commit(&store, &batch(1, 3)).await;
+    commit(&store, &batch(6, 9)).await;
+    let mut beside = Vec::new();
+    let each = |entry: StoredEntry| {
+        beside.push(entry.seq);
+        true
+    };
+    Embedded::entries_of(Arc::new(RealDisk), &path, &Filter::default(), each).unwrap();
+    assert_eq!(beside, [1, 2, 3, 6, 7, 8, 9]);
+    // Copied as it stands, not closed: what a crash leaves.
+    let crashed = Home::embedded();
+    let Place::Folder(copy) = &crashed.place else { return };
+    let copy = copy.path().join("store");
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(&path).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    let store = crashed.open().await;
+    let stream = only_stream(&store).await;
+    assert_eq!((stream.through, stream.highest, stream.entries), (3, 9, 7));
+    assert_eq!(commit(&store, &batch(6, 9)).await.duplicates, 4);
+    crashed.close().await;
+    home.close().await;
 }
 
 /// Batches are being committed from eight tasks while the server is killed; then everything is sent again.

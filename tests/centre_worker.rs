@@ -1,5 +1,5 @@
 //! A worker of the centre between a broker made of channels and a real store: what it says, and when.
-#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod support;
 

@@ -6,6 +6,7 @@ mod support;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ use polygate::{
 };
 use support::{Directory, hub, postgres::Postgres as PostgresServer};
 
+/// Far longer than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: Timestamp = Timestamp(1_800_000_000_123);
 const EPOCH: Epoch = Epoch((1 << 53) - 1);
 
@@ -452,9 +455,12 @@ async fn postgres_killed_in_mid_commit_loses_nothing_and_doubles_nothing() {
             }
         };
         let workers: Vec<_> = (0..8).map(|number| tokio::spawn(worker(number))).collect();
-        while numbers(&store).await.len() as u64 <= 700 * round {
-            tokio::task::yield_now().await;
-        }
+        let stored = async {
+            while numbers(&store).await.len() as u64 <= 700 * round {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, stored).await.unwrap();
         server.kill9();
         let mut interrupted = 0;
         for worker in workers {

@@ -48,6 +48,7 @@ fn batch(first: Sequence, last: Sequence) -> Checked {
         entries: (first..=last).map(entry).collect(),
         absent: vec![],
         refused: vec![],
+        confirmed: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a hub sent, checked: sans-I/O. A batch that cannot be read is rejected as a whole; an entry that
 //! cannot be kept is refused alone, by its number.
 
+use bytes::Bytes;
+
 use crate::{
     codec::cbor,
     domain::{
@@ -8,6 +10,7 @@ use crate::{
         ids::{Class, Epoch, HubId, Sequence},
         nhs_number::NhsNumber,
     },
+    journal::PAYLOAD_BYTES_MAX,
     sync::batch::{COMPRESSED, PLAIN},
 };
 
@@ -16,6 +19,9 @@ use crate::{
 pub const BATCH_BYTES_MAX: usize = 18 << 20;
 /// Entries and ranges in one batch; hubs send at most 1,000.
 const BATCH_ENTRIES_MAX: usize = 10_000;
+/// One entry's body and raw bytes together: what both stores can hold with what they add to it. Hubs' own
+/// journals hold no more.
+const ENTRY_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - (4 << 10);
 /// Epochs and numbers stay exact in JSON and in PostgreSQL's bigint.
 const NUMBER_MAX: u64 = 1 << 53;
 /// Year 1900 to 9999, in milliseconds since 1970.
@@ -40,6 +46,9 @@ pub struct Checked {
     pub absent: Vec<Absent>,
     /// Entries that cannot be kept.
     pub refused: Vec<Refused>,
+    /// How far the hub has taken in the centre's receipts, where it says so: it has kept aside every refused
+    /// entry up to there, and need not be told again.
+    pub confirmed: Option<Sequence>,
 }
 
 /// Why a batch is not even looked at.
@@ -101,6 +110,11 @@ pub fn read(topic: &str, content_type: Option<&str>, payload: &[u8]) -> Result<C
     check(batch)
 }
 
+/// How far the hub has taken in the centre's receipts: the user property `confirmed` of a batch.
+pub fn confirmed(user_properties: &[(String, String)]) -> Option<Sequence> {
+    property(user_properties, "confirmed")
+}
+
 /// Reports a batch that could not be read as one refused entry, if it held only one: hubs send ever smaller
 /// batches while they get no receipt, so that it comes to this.
 pub fn refuse_single(
@@ -109,16 +123,28 @@ pub fn refuse_single(
     rejection: &Rejection,
 ) -> Option<Checked> {
     let (hub, class) = read_topic(topic).ok()?;
-    let property = |name: &str| {
-        let found = user_properties.iter().find(|(key, _)| key == name)?;
-        found.1.parse::<u64>().ok().filter(|number| *number < NUMBER_MAX)
-    };
-    let (epoch, first, last) = (property("epoch")?, property("first")?, property("last")?);
+    let property = |name| property(user_properties, name);
+    let (epoch, first, last) = (Epoch(property("epoch")?), property("first")?, property("last")?);
     if first == 0 || first != last {
         return None;
     }
     let refused = vec![Refused { seq: first, reason: rejection.to_string() }];
-    Some(Checked { hub, class, epoch: Epoch(epoch), first, last, entries: vec![], absent: vec![], refused })
+    let (entries, absent) = (Vec::new(), Vec::new());
+    Some(Checked { hub, class, epoch, first, last, entries, absent, refused, confirmed: None })
+}
+
+/// Reports a batch that the store will never take as one refused entry, if it holds only one.
+pub fn refuse_unstorable(batch: Checked) -> Option<Checked> {
+    if batch.first != batch.last {
+        return None;
+    }
+    let refused = vec![Refused { seq: batch.first, reason: "the store cannot hold it".to_owned() }];
+    Some(Checked { entries: Vec::new(), absent: Vec::new(), refused, ..batch })
+}
+
+fn property(user_properties: &[(String, String)], name: &str) -> Option<u64> {
+    let found = user_properties.iter().find(|(key, _)| key == name)?;
+    found.1.parse::<u64>().ok().filter(|number| *number < NUMBER_MAX)
 }
 
 fn check(batch: Batch) -> Result<Checked, Rejection> {
@@ -137,7 +163,7 @@ fn check(batch: Batch) -> Result<Checked, Rejection> {
             Some(reason) => refused.push(Refused { seq: entry.seq, reason: reason.to_owned() }),
         }
     }
-    Ok(Checked { hub, class, epoch, first, last, entries: kept, absent, refused })
+    Ok(Checked { hub, class, epoch, first, last, entries: kept, absent, refused, confirmed: None })
 }
 
 /// The last number, if entries and absent ranges together cover every number from `first` on, each once.
@@ -174,6 +200,8 @@ fn fault(entry: &BatchEntry) -> Option<&'static str> {
         .is_some_and(|patient| NhsNumber::parse(patient).map(|n| n.as_str() != patient).unwrap_or(true))
     {
         Some("its patient is not a valid NHS number")
+    } else if ENTRY_BYTES_MAX < entry.body.len() + entry.raw.as_ref().map_or(0, Bytes::len) {
+        Some("it is too large")
     } else if !MOMENTS.contains(&entry.at.0) {
         Some("its time is out of range")
     } else {
@@ -183,8 +211,6 @@ fn fault(entry: &BatchEntry) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::domain::{
         entry::AbsentReason,
@@ -270,7 +296,7 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_kept_is_refused_alone() {
         type Spoil = fn(&mut BatchEntry);
-        let spoils: [Spoil; 7] = [
+        let spoils: [Spoil; 8] = [
             |entry| entry.id = "short".to_owned(),
             |entry| entry.kind = String::new(),
             |entry| entry.kind = "A\0".to_owned(),
@@ -278,6 +304,7 @@ mod tests {
             |entry| entry.source_id = "M\0".to_owned(),
             |entry| entry.patient = Some("9990000019".to_owned()),
             |entry| entry.at = Timestamp(i64::MAX),
+            |entry| entry.raw = Some(Bytes::from(vec![0; ENTRY_BYTES_MAX])),
         ];
         for spoil in spoils {
             let mut wrong = entry(2);
@@ -297,5 +324,44 @@ mod tests {
         assert_eq!((refused.epoch, refused.refused[0].seq), (Epoch(5), 7));
         assert_eq!(refuse_single(TOPIC, &properties("7", "9"), &Rejection::Compression), None);
         assert_eq!(refuse_single(TOPIC, &[], &Rejection::Compression), None);
+    }
+
+    #[test]
+    fn a_batch_of_one_that_no_store_takes_is_refused_by_its_number() {
+        let one = read_batch(&batch(4, vec![entry(4)], vec![])).unwrap();
+        let refused = refuse_unstorable(one).unwrap();
+        assert_eq!((refused.entries.len(), refused.refused[0].seq), (0, 4));
+        let two = read_batch(&batch(4, vec![entry(4), entry(5)], vec![])).unwrap();
+        assert_eq!(refuse_unstorable(two), None);
+    }
+
+    #[test]
+    fn reads_how_far_the_hub_is() {
+        let properties = |value: &str| [("confirmed".to_owned(), value.to_owned())];
+        assert_eq!(confirmed(&properties("41")), Some(41));
+        assert_eq!(confirmed(&properties("-1")), None);
+        assert_eq!(confirmed(&properties(&u64::MAX.to_string())), None);
+        assert_eq!(confirmed(&[]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_bring_it_down(bytes: Vec<u8>, compressed: bool) {
+            let kind = if compressed { COMPRESSED } else { PLAIN };
+            proptest::prop_assert!(read(TOPIC, Some(kind), &bytes).is_err());
+        }
+
+        #[test]
+        fn a_damaged_batch_is_rejected_or_consistent(place: usize, value: u8, compressed: bool) {
+            let plain = cbor::encode(&batch(3, vec![entry(3), entry(6)], vec![(4, 5)])).unwrap();
+            let mut bytes = if compressed { zstd::bulk::compress(&plain, 1).unwrap() } else { plain };
+            let place = place % bytes.len();
+            bytes[place] = value;
+            if let Ok(checked) = read(TOPIC, Some(if compressed { COMPRESSED } else { PLAIN }), &bytes) {
+                let absent: u64 = checked.absent.iter().map(|range| range.last - range.first + 1).sum();
+                let spoken_of = (checked.entries.len() + checked.refused.len()) as u64 + absent;
+                proptest::prop_assert_eq!(spoken_of, checked.last - checked.first + 1);
+            }
+        }
     }
 }

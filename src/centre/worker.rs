@@ -1,4 +1,8 @@
 //! One of the centre's workers: receives batches, has them stored, publishes receipts, acknowledges.
+//!
+//! One batch is one commit: a hub's batches are large already, and the database groups the workers' commits.
+//! A receipt is handed over before the delivery is acknowledged, but its own PUBACK is not waited for: a hub
+//! that misses a receipt sends again, and is told again.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -29,10 +33,17 @@ use crate::{
     sys::{clock::Clock, entropy::Entropy},
 };
 
-use super::{ingest, store::Store};
+use super::{
+    ingest::{self, Checked},
+    store::{CommitError, Committed, Store},
+};
 
-/// How long to wait before a store that failed is tried again.
-const STORE_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before a store that failed is tried again, the first time; doubles with each time.
+const STORE_AGAIN: Duration = Duration::from_millis(250);
+/// The longest such wait: a database that has been restarted is to be used soon.
+const STORE_AGAIN_MAX: Duration = Duration::from_secs(8);
+/// How long the broker may take to end a session.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A hub's health is a few hundred bytes.
 const HEALTH_BYTES_MAX: usize = 64 << 10;
 /// Hubs whose health is remembered; London has a few hundred.
@@ -51,8 +62,10 @@ pub struct Metrics {
     pub conflicts: AtomicU64,
     /// Entries refused as malformed.
     pub refused: AtomicU64,
-    /// Batches that could not be read.
+    /// Batches that could not be read, or that the store can never take.
     pub rejected: AtomicU64,
+    /// Receipts that named a gap.
+    pub gaps: AtomicU64,
     /// Attempts that the store failed.
     pub store_failures: AtomicU64,
     /// Connections to the broker.
@@ -111,8 +124,7 @@ impl Worker {
             let event = tokio::select! {
                 event = session.events.recv() => event,
                 _ = stop.changed() => {
-                    let goodbye = session.commands.send(Command::Disconnect).await;
-                    while goodbye.is_ok() && session.events.recv().await.is_some() {}
+                    say_goodbye(&mut session).await;
                     return UplinkError::Requested;
                 }
             };
@@ -161,24 +173,50 @@ impl Worker {
                 ingest::refuse_single(&inbound.topic, &inbound.user_properties, &rejection)?
             }
         };
-        self.metrics.refused.fetch_add(batch.refused.len() as u64, Ordering::Relaxed);
+        let batch = Checked { confirmed: ingest::confirmed(&inbound.user_properties), ..batch };
+        let reason = match self.commit(&batch).await {
+            Ok(committed) => return Some(self.count(&batch, committed)),
+            Err(reason) => reason,
+        };
+        self.metrics.rejected.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            topic = inbound.topic,
+            first = batch.first,
+            last = batch.last,
+            reason,
+            "a batch is left"
+        );
+        let batch = ingest::refuse_unstorable(batch)?;
+        let committed = self.commit(&batch).await.ok()?;
+        Some(self.count(&batch, committed))
+    }
+
+    /// Waits for a store that is away; returns why, if it is there and will never take the batch.
+    async fn commit(&self, batch: &Checked) -> Result<Committed, String> {
+        let mut wait = STORE_AGAIN;
         loop {
-            match self.store.commit(&batch, self.clock.now()).await {
-                Ok(committed) => {
-                    let count = |counter: &AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
-                    count(&self.metrics.batches, 1);
-                    count(&self.metrics.entries, committed.new);
-                    count(&self.metrics.duplicates, committed.duplicates);
-                    count(&self.metrics.conflicts, committed.conflicts);
-                    return Some(committed.receipt);
-                }
-                Err(error) => {
+            match self.store.commit(batch, self.clock.now()).await {
+                Ok(committed) => return Ok(committed),
+                Err(CommitError::Unstorable(reason)) => return Err(reason),
+                Err(error @ CommitError::Unavailable(_)) => {
                     self.metrics.store_failures.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "a batch could not be stored: trying again");
-                    sleep(STORE_AGAIN).await;
+                    sleep(wait).await;
+                    wait = (wait * 2).min(STORE_AGAIN_MAX);
                 }
             }
         }
+    }
+
+    fn count(&self, batch: &Checked, committed: Committed) -> Receipt {
+        let count = |counter: &AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
+        count(&self.metrics.batches, 1);
+        count(&self.metrics.entries, committed.new);
+        count(&self.metrics.duplicates, committed.duplicates);
+        count(&self.metrics.conflicts, committed.conflicts);
+        count(&self.metrics.refused, batch.refused.len() as u64);
+        count(&self.metrics.gaps, u64::from(!committed.receipt.gaps.is_empty()));
+        committed.receipt
     }
 
     fn note_health(&self, inbound: &Inbound) {
@@ -190,6 +228,17 @@ impl Worker {
         if known.len() < HUBS_MAX || known.contains_key(&health.hub) {
             known.insert(health.hub.clone(), health);
         }
+    }
+}
+
+async fn say_goodbye(session: &mut Session) {
+    let ended = async {
+        if session.commands.send(Command::Disconnect).await.is_ok() {
+            while session.events.recv().await.is_some() {}
+        }
+    };
+    if timeout(GOODBYE, ended).await.is_err() {
+        tracing::debug!("the broker did not take the goodbye in time");
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
@@ -21,11 +20,17 @@ pub struct Postgres {
     bin: PathBuf,
     port: u16,
     directory: Directory,
+    settings: Vec<String>,
 }
 
 impl Postgres {
     /// Starts a new one. None, and a word about it, where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a new one with settings such as `synchronous_commit=off`.
+    pub fn start_with(settings: &[&str]) -> Option<Self> {
         let Some(bin) = newest_bin() else {
             super::skipped("PostgreSQL is not installed (Debian package `postgresql`)");
             return None;
@@ -39,7 +44,8 @@ impl Postgres {
             let owned = Command::new("chown").arg("postgres").arg(directory.path()).status().unwrap();
             assert!(owned.success(), "chown to postgres");
         }
-        let mut postgres = Self { server: None, bin, port: lasting_port(), directory };
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut postgres = Self { server: None, bin, port: lasting_port(), directory, settings };
         let data = postgres.data();
         let mut initdb = postgres.command("initdb", false);
         initdb
@@ -54,6 +60,15 @@ impl Postgres {
     /// What to write in a configuration.
     pub fn url(&self) -> String {
         format!("postgres://polygate@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Runs statements that answer nothing, each of which must succeed.
+    pub async fn run(&self, statements: &str) {
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(statements).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
     }
 
     /// kill -9, of every process of it: as if the machine had gone.
@@ -75,6 +90,7 @@ impl Postgres {
             let mut command = self.command("postgres", true);
             command.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
             command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-c", "max_connections=40"]);
+            command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
             let log = fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
             command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
             let mut server = command.spawn().unwrap();
@@ -95,12 +111,26 @@ impl Postgres {
             if server.try_wait().unwrap().is_some() {
                 return false;
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            // It takes connections before it has recovered; this program tells the two apart.
+            let mut ready = Command::new(self.bin.join("pg_isready"));
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+            if ready.status().is_ok_and(|status| status.success()) {
                 return true;
             }
             sleep(Duration::from_millis(25));
         }
         false
+    }
+
+    /// A server that was killed leaves its shared memory to the next, and here there is none: its identifier
+    /// is on the seventh line of the process file (PostgreSQL, `utils/pidfile.h`).
+    fn remove_shared_memory(&self) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let segment = file.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
+        if let (Some(segment), Some(ipcrm)) = (segment, find("ipcrm")) {
+            let mut remove = Command::new(ipcrm);
+            drop(remove.args(["-m", segment]).stdout(Stdio::null()).stderr(Stdio::null()).status());
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -136,6 +166,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill9();
+        self.remove_shared_memory();
     }
 }
 
@@ -160,5 +191,5 @@ fn newest_bin() -> Option<PathBuf> {
 }
 
 fn has_server(bin: &Path) -> bool {
-    bin.join("postgres").is_file() && bin.join("initdb").is_file()
+    ["initdb", "pg_isready", "postgres"].iter().all(|program| bin.join(program).is_file())
 }

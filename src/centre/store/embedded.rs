@@ -4,11 +4,7 @@
 //! it is opened (about a second for each gigabyte). The log refuses a second entry of the same number by
 //! itself, so that two workers cannot both store one.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,7 +14,7 @@ use crate::{
     codec::cbor,
     domain::{
         entry::{Absent, BatchEntry, Receipt, Refused, WIRE_VERSION},
-        ids::{Class, Epoch, HubId},
+        ids::{Class, Epoch, HubId, Sequence},
         time::Timestamp,
     },
     journal::{
@@ -29,11 +25,14 @@ use crate::{
 };
 
 use super::{
-    super::coverage::Coverage, CONFLICT, Checked, Committed, Filter, StoreError, StoredEntry, StreamStatus,
+    super::coverage::Coverage, CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredEntry,
+    StreamStatus, naming,
 };
 
 /// The consumer that is never done: it keeps every segment.
 const ARCHIVE: &str = "archive";
+/// Refusals of one stream remembered for receipts: more than a hub has in flight.
+const REFUSALS_MAX: usize = 1 << 16;
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 4096;
 
@@ -50,8 +49,10 @@ struct Stream {
     entries: u64,
     duplicates: u64,
     refused_count: u64,
+    conflicts: u64,
     absent: u64,
-    refused: VecDeque<Refused>,
+    received: Timestamp,
+    refused: BTreeMap<Sequence, String>,
 }
 
 /// What one record of the log says; exactly one of the three.
@@ -97,16 +98,21 @@ impl Embedded {
     ///
     /// # Errors
     /// The log cannot be written.
-    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, CommitError> {
         let mut streams = self.streams.lock().await;
         let key = (batch.hub.clone(), batch.class, batch.epoch);
-        let (appends, numbers) = appends(batch, now)?;
-        let verdicts = self.journal.append(appends).await.map_err(|error| StoreError(error.to_string()))?;
+        let unavailable = |reason: String| CommitError::Unavailable(StoreError(reason));
+        let (appends, numbers) = appends(batch, now).map_err(CommitError::Unavailable)?;
+        let verdicts = self.journal.append(appends).await.map_err(|error| unavailable(error.to_string()))?;
+        if verdicts.contains(&Verdict::WrongSize) {
+            return Err(CommitError::Unstorable("an entry is longer than the log's longest".to_owned()));
+        }
         if let Some(verdict) = verdicts.iter().find(|verdict| !is_known(verdict)) {
             let reason = self.journal.shared().status().reason;
-            return Err(StoreError(format!("the log says {verdict:?}: {reason}")));
+            return Err(unavailable(format!("the log says {verdict:?}: {reason}")));
         }
         let stream = streams.entry(key).or_default();
+        stream.received = now;
         let mut committed =
             Committed { new: 0, duplicates: 0, conflicts: 0, receipt: receipt(batch, stream, now) };
         for (number, verdict) in numbers.into_iter().zip(&verdicts) {
@@ -114,6 +120,7 @@ impl Embedded {
             match verdict {
                 Verdict::Conflict => {
                     committed.conflicts += 1;
+                    stream.conflicts += u64::from(!stream.refused.contains_key(&number));
                     stream.refuse(Refused { seq: number, reason: CONFLICT.to_owned() });
                 }
                 Verdict::Duplicate => committed.duplicates += 1,
@@ -152,6 +159,8 @@ impl Embedded {
             duplicates: stream.duplicates,
             refused: stream.refused_count,
             absent: stream.absent,
+            conflicts: stream.conflicts,
+            received_at: stream.received,
         };
         streams.iter().map(status).collect()
     }
@@ -201,10 +210,11 @@ enum Told<'a> {
 impl Stream {
     fn refuse(&mut self, refused: Refused) {
         self.coverage.insert(refused.seq, refused.seq);
-        self.refused_count += 1;
-        self.refused.push_back(refused);
-        if Receipt::REFUSED_MAX < self.refused.len() {
-            self.refused.pop_front();
+        if self.refused.insert(refused.seq, refused.reason).is_none() {
+            self.refused_count += 1;
+        }
+        if REFUSALS_MAX < self.refused.len() {
+            self.refused.pop_first();
         }
     }
 }
@@ -257,15 +267,21 @@ fn copy(stored: &Stored) -> Stored {
 }
 
 fn receipt(batch: &Checked, stream: &Stream, now: Timestamp) -> Receipt {
+    let confirmed = batch.confirmed.unwrap_or(batch.first - 1);
+    let read = |(seq, reason): (&Sequence, &String)| Refused { seq: *seq, reason: reason.clone() };
+    let ahead = stream.refused.range(confirmed + 1..).map(read);
+    let behind = stream.refused.range(..=confirmed).rev().map(read);
+    let (through, gaps) = (stream.coverage.through(), stream.coverage.gaps(Receipt::GAPS_MAX));
+    let said = naming::say(through, gaps, ahead, behind);
     Receipt {
         v: WIRE_VERSION,
         hub: batch.hub.clone(),
         class: batch.class,
         epoch: batch.epoch,
-        through: stream.coverage.through(),
-        gaps: stream.coverage.gaps(Receipt::GAPS_MAX),
+        through: said.through,
+        gaps: said.gaps,
         at: now,
-        refused: stream.refused.iter().cloned().collect(),
+        refused: said.refused,
     }
 }
 
@@ -273,6 +289,7 @@ fn replay(shared: &Arc<Shared>) -> Result<BTreeMap<(HubId, Class, Epoch), Stream
     let mut streams: BTreeMap<(HubId, Class, Epoch), Stream> = BTreeMap::new();
     each_stored(shared, |stored| {
         let stream = streams.entry((stored.hub, stored.class, stored.epoch)).or_default();
+        stream.received = stream.received.max(stored.received);
         if let Some(entry) = stored.entry {
             stream.coverage.insert(entry.seq, entry.seq);
             stream.entries += 1;

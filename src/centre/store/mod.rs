@@ -1,6 +1,7 @@
 //! Where the centre keeps what hubs send: PostgreSQL, or the embedded store.
 
 pub mod embedded;
+mod naming;
 pub mod postgres;
 
 use crate::domain::{
@@ -38,6 +39,18 @@ pub struct Committed {
 #[error("the store is not available: {0}")]
 pub struct StoreError(pub String);
 
+/// Why a batch is not durable.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing may be acknowledged; the same batch may succeed later.
+    #[error(transparent)]
+    Unavailable(StoreError),
+    /// The store works, and will never take this batch as it is. It should not come to this: what a store
+    /// cannot hold is refused entry by entry before.
+    #[error("the store cannot hold the batch: {0}")]
+    Unstorable(String),
+}
+
 /// Which entries to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -66,12 +79,16 @@ pub struct StreamStatus {
     pub gaps: Vec<SequenceRange>,
     /// Entries here.
     pub entries: u64,
-    /// Entries that came again.
+    /// Entries that came again. The embedded store counts from its opening.
     pub duplicates: u64,
-    /// Entries refused.
+    /// Entries refused, conflicts included.
     pub refused: u64,
+    /// Entries refused because their number was taken. The embedded store counts from its opening.
+    pub conflicts: u64,
     /// Numbers that the hub says will never come.
     pub absent: u64,
+    /// When the newest batch came.
+    pub received_at: Timestamp,
 }
 
 /// Why a number's second entry is refused.
@@ -81,8 +98,8 @@ impl Store {
     /// Makes a batch durable. The same batch again changes nothing.
     ///
     /// # Errors
-    /// It may be durable or not; try again.
-    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, StoreError> {
+    /// See [`CommitError`]: it may be durable or not.
+    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, CommitError> {
         match self {
             Self::Embedded(store) => store.commit(batch, now).await,
             Self::Postgres(store) => store.commit(batch, now).await,

@@ -1,13 +1,15 @@
-//! The PostgreSQL store. Loopback or a Unix socket: TLS to the database is not spoken.
+//! The PostgreSQL store (14 or newer). Loopback or a Unix socket: TLS to the database is not spoken.
 //!
 //! Each stream has one row, locked while a batch is committed, so that any number of workers and processes
 //! agree on what is there. A commit is synchronous whatever the server's default; a server that runs with
-//! `fsync = off` cannot be defended against.
+//! `fsync = off` cannot be defended against, and is complained about when the store is opened. Statements are
+//! prepared once for each connection, so that a pooler in between must pass sessions, not transactions.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Transaction};
-use tokio_postgres::{NoTls, Row};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
+use tokio::time::timeout;
+use tokio_postgres::{Error, IsolationLevel, NoTls, Row, types::ToSql};
 
 use crate::domain::{
     entry::{AbsentReason, Receipt, Refused, WIRE_VERSION},
@@ -15,13 +17,28 @@ use crate::domain::{
     time::{ClockQuality, Timestamp},
 };
 
-use super::{CONFLICT, Checked, Committed, Filter, StoreError, StoredEntry, StreamStatus};
+use super::{
+    CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredEntry, StreamStatus, naming,
+};
 
 /// Connections kept: one for each worker and a few for questions.
 const CONNECTIONS_MAX: usize = 16;
+/// How long to wait for a connection, new or free.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a commit may take before its connection is given up: the largest batch on a slow disk, behind
+/// another of the same stream. Longer than what the server is told below, so that its reasons are heard.
+const COMMIT_WITHIN: Duration = Duration::from_secs(90);
 /// Any number that is always the same: only one process migrates at a time.
 const MIGRATION_LOCK: i64 = 0x706f_6c79;
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+/// A server may be set up to answer before it has written, which would make every receipt a lie; if it waits
+/// for its standby to apply as well, it may. A centre that has stopped or vanished in the middle of a commit
+/// must not hold a stream for ever.
+const SETTINGS: &str = "\
+    SELECT set_config('synchronous_commit', 'on', true) \
+    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply'); \
+    SET LOCAL lock_timeout = '20s'; SET LOCAL statement_timeout = '60s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '30s'";
 
 /// A PostgreSQL store.
 #[derive(Debug)]
@@ -40,10 +57,32 @@ impl Postgres {
             .map_err(|_| StoreError("the database is written postgres://user@host/database".to_owned()))?;
         let manager =
             Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager).max_size(CONNECTIONS_MAX).build().map_err(failed)?;
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS_MAX)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT_WITHIN))
+            .create_timeout(Some(CONNECT_WITHIN))
+            .build()
+            .map_err(failed)?;
         let store = Self { pool };
         store.migrate().await?;
+        store.complain().await?;
         Ok(store)
+    }
+
+    /// Says so if the server's own settings undo what receipts promise.
+    async fn complain(&self) -> Result<(), StoreError> {
+        let client = self.pool.get().await.map_err(failed)?;
+        let query =
+            "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'";
+        for row in client.query(query, &[]).await.map_err(failed)? {
+            let setting: String = row.get(0);
+            tracing::error!(
+                setting,
+                "the database runs with a setting off that durability needs: receipts are not to be trusted"
+            );
+        }
+        Ok(())
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
@@ -78,12 +117,17 @@ impl Postgres {
     ///
     /// # Errors
     /// The database cannot be reached, or said no.
-    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, StoreError> {
-        let mut client = self.pool.get().await.map_err(failed)?;
-        let transaction = client.transaction().await.map_err(failed)?;
-        let committed = Committing { transaction: &transaction, batch, now }.run().await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(committed)
+    pub async fn commit(&self, batch: &Checked, now: Timestamp) -> Result<Committed, CommitError> {
+        let mut client = self.pool.get().await.map_err(|error| CommitError::Unavailable(failed(error)))?;
+        let failure = match timeout(COMMIT_WITHIN, attempt(&mut client, batch, now)).await {
+            Ok(Ok(committed)) => return Ok(committed),
+            Ok(Err(error)) if is_about_the_data(&error) => CommitError::Unstorable(failed(error).0),
+            Ok(Err(error)) => CommitError::Unavailable(failed(error)),
+            Err(_) => CommitError::Unavailable(StoreError("the database does not answer".to_owned())),
+        };
+        // Whatever ails the connection or its prepared statements, the next attempt has a new one.
+        drop(Object::take(client));
+        Err(failure)
     }
 
     /// See [`super::Store::streams`].
@@ -94,7 +138,8 @@ impl Postgres {
         let client = self.pool.get().await.map_err(failed)?;
         let query = "SELECT hub, class, epoch, entries, duplicates, refused, absent, \
                      ARRAY(SELECT lower(part) FROM unnest(covered) part), \
-                     ARRAY(SELECT upper(part) FROM unnest(covered) part) \
+                     ARRAY(SELECT upper(part) FROM unnest(covered) part), conflicts, \
+                     (extract(epoch FROM received_at) * 1000)::bigint \
                      FROM stream ORDER BY hub, class, epoch";
         let rows = client.query(query, &[]).await.map_err(failed)?;
         Ok(rows.iter().filter_map(stream_status).collect())
@@ -117,7 +162,7 @@ impl Postgres {
                      AND ($3::text IS NULL OR source_id = $3) ORDER BY hub, class, epoch, seq";
         let hub = filter.hub.as_ref().map(HubId::as_str);
         let class = filter.class.map(class_number);
-        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&hub, &class, &filter.source_id];
+        let parameters: [&(dyn ToSql + Sync); 3] = [&hub, &class, &filter.source_id];
         let rows = client.query_raw(query, parameters).await.map_err(failed)?;
         let mut rows = pin!(rows);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
@@ -131,6 +176,25 @@ impl Postgres {
     }
 }
 
+/// Commits a batch in one transaction.
+async fn attempt(client: &mut Object, batch: &Checked, now: Timestamp) -> Result<Committed, Error> {
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
+    let committed = Committing { transaction: &transaction, batch, now }.run().await?;
+    transaction.commit().await?;
+    Ok(committed)
+}
+
+/// What a transaction adds to its stream's counts.
+#[derive(Default)]
+struct Counts {
+    new: u64,
+    duplicates: u64,
+    refused: u64,
+    conflicts: u64,
+    absent: u64,
+}
+
 /// One batch in one transaction.
 struct Committing<'a> {
     transaction: &'a Transaction<'a>,
@@ -138,21 +202,23 @@ struct Committing<'a> {
     now: Timestamp,
 }
 
+type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
 impl Committing<'_> {
-    async fn run(&self) -> Result<Committed, tokio_postgres::Error> {
-        // A server may be set up to answer before it has written; that would make every receipt a lie.
-        self.transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
-        let (hub, class, epoch) = self.key();
-        let make = "INSERT INTO stream (hub, class, epoch) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        self.transaction.execute(make, &[&hub, &class, &epoch]).await?;
-        let lock = "SELECT 1 FROM stream WHERE hub = $1 AND class = $2 AND epoch = $3 FOR UPDATE";
-        self.transaction.execute(lock, &[&hub, &class, &epoch]).await?;
+    async fn run(&self) -> Result<Committed, Error> {
+        self.transaction.batch_execute(SETTINGS).await?;
+        self.lock().await?;
+        let sent = self.batch.entries.len() as u64;
         let new = self.insert_entries().await?;
-        let conflicts = self.conflicts().await?;
-        let duplicates = self.batch.entries.len() as u64 - new - conflicts.len() as u64;
-        let refused = self.insert_refused(&conflicts).await?;
+        let conflicts = if new < sent { self.conflicts().await? } else { Vec::new() };
+        let duplicates = sent - new - conflicts.len() as u64;
+        let malformed = self.batch.refused.iter().map(|one| (number(one.seq), one.reason.as_str()));
+        let malformed = self.insert_refused(malformed.unzip()).await?;
+        let second = conflicts.iter().map(|seq| (*seq, CONFLICT)).unzip();
+        let second = self.insert_refused(second).await?;
         let absent = self.insert_absent().await?;
-        let receipt = self.cover(new, duplicates, refused, absent).await?;
+        let counts = Counts { new, duplicates, refused: malformed + second, conflicts: second, absent };
+        let receipt = self.cover(&counts).await?;
         Ok(Committed { new, duplicates, conflicts: conflicts.len() as u64, receipt })
     }
 
@@ -160,8 +226,34 @@ impl Committing<'_> {
         (self.batch.hub.as_str(), class_number(self.batch.class), number(self.batch.epoch.0))
     }
 
-    async fn insert_entries(&self) -> Result<u64, tokio_postgres::Error> {
+    async fn execute(&self, statement: &str, parameters: Parameters<'_>) -> Result<u64, Error> {
+        let prepared = self.transaction.prepare_cached(statement).await?;
+        self.transaction.execute(&prepared, parameters).await
+    }
+
+    async fn query(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let prepared = self.transaction.prepare_cached(statement).await?;
+        self.transaction.query(&prepared, parameters).await
+    }
+
+    /// Locks the stream's row until the transaction ends; makes it if it is the stream's first batch.
+    async fn lock(&self) -> Result<(), Error> {
+        let (hub, class, epoch) = self.key();
+        let lock = "SELECT 1 FROM stream WHERE hub = $1 AND class = $2 AND epoch = $3 FOR UPDATE";
+        if self.query(lock, &[&hub, &class, &epoch]).await?.is_empty() {
+            let make = "INSERT INTO stream (hub, class, epoch) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            self.execute(make, &[&hub, &class, &epoch]).await?;
+            self.query(lock, &[&hub, &class, &epoch]).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many were not there.
+    async fn insert_entries(&self) -> Result<u64, Error> {
         let entries = &self.batch.entries;
+        if entries.is_empty() {
+            return Ok(0);
+        }
         let (hub, class, epoch) = self.key();
         let numbers: Vec<i64> = entries.iter().map(|entry| number(entry.seq)).collect();
         let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
@@ -178,51 +270,57 @@ impl Committing<'_> {
                       clock_synchronised, body, raw, received_at) \
                       SELECT $1, $2, $3, seq, id, system, kind, source_id, patient, \
                       timestamptz 'epoch' + at * interval '1 millisecond', clock, body, raw, \
-                      timestamptz 'epoch' + $14 * interval '1 millisecond' \
+                      timestamptz 'epoch' + $14::bigint * interval '1 millisecond' \
                       FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
                       $10::bigint[], $11::boolean[], $12::bytea[], $13::bytea[]) \
                       AS new (seq, id, system, kind, source_id, patient, at, clock, body, raw) \
                       ON CONFLICT (hub, class, epoch, seq) DO NOTHING";
-        let received = self.now.0 as f64;
-        self.transaction
-            .execute(
-                insert,
-                &[
-                    &hub, &class, &epoch, &numbers, &ids, &systems, &kinds, &names, &patients, &moments,
-                    &clocks, &bodies, &raws, &received,
-                ],
-            )
-            .await
+        let parameters: Parameters<'_> = &[
+            &hub,
+            &class,
+            &epoch,
+            &numbers,
+            &ids,
+            &systems,
+            &kinds,
+            &names,
+            &patients,
+            &moments,
+            &clocks,
+            &bodies,
+            &raws,
+            &self.now.0,
+        ];
+        self.execute(insert, parameters).await
     }
 
     /// Numbers that another entry has.
-    async fn conflicts(&self) -> Result<Vec<i64>, tokio_postgres::Error> {
+    async fn conflicts(&self) -> Result<Vec<i64>, Error> {
         let (hub, class, epoch) = self.key();
         let numbers: Vec<i64> = self.batch.entries.iter().map(|entry| number(entry.seq)).collect();
         let ids: Vec<&str> = self.batch.entries.iter().map(|entry| entry.id.as_str()).collect();
         let query = "SELECT entry.seq FROM entry JOIN unnest($4::bigint[], $5::text[]) AS sent (seq, id) \
                      ON entry.seq = sent.seq WHERE hub = $1 AND class = $2 AND epoch = $3 AND entry.id <> sent.id";
-        let rows = self.transaction.query(query, &[&hub, &class, &epoch, &numbers, &ids]).await?;
+        let rows = self.query(query, &[&hub, &class, &epoch, &numbers, &ids]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    async fn insert_refused(&self, conflicts: &[i64]) -> Result<u64, tokio_postgres::Error> {
+    /// Returns how many were not known to be refused.
+    async fn insert_refused(&self, (numbers, reasons): (Vec<i64>, Vec<&str>)) -> Result<u64, Error> {
+        if numbers.is_empty() {
+            return Ok(0);
+        }
         let (hub, class, epoch) = self.key();
-        let refused = &self.batch.refused;
-        let numbers: Vec<i64> =
-            refused.iter().map(|one| number(one.seq)).chain(conflicts.iter().copied()).collect();
-        let reasons: Vec<&str> =
-            refused.iter().map(|one| one.reason.as_str()).chain(conflicts.iter().map(|_| CONFLICT)).collect();
         let insert = "INSERT INTO refusal (hub, class, epoch, seq, reason) \
                       SELECT $1, $2, $3, seq, reason FROM unnest($4::bigint[], $5::text[]) AS new (seq, reason) \
                       ON CONFLICT DO NOTHING";
-        self.transaction.execute(insert, &[&hub, &class, &epoch, &numbers, &reasons]).await
+        self.execute(insert, &[&hub, &class, &epoch, &numbers, &reasons]).await
     }
 
     /// How many numbers are now known to be absent that were not before.
-    async fn insert_absent(&self) -> Result<u64, tokio_postgres::Error> {
+    async fn insert_absent(&self) -> Result<u64, Error> {
         let (hub, class, epoch) = self.key();
-        let mut total = 0;
+        let mut total: u64 = 0;
         for absent in &self.batch.absent {
             let reason = match absent.reason {
                 AbsentReason::Damaged => "damaged",
@@ -231,49 +329,69 @@ impl Committing<'_> {
             let insert = "INSERT INTO absence (hub, class, epoch, first, last, reason) \
                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
             let (first, last) = (number(absent.first), number(absent.last));
-            let rows =
-                self.transaction.execute(insert, &[&hub, &class, &epoch, &first, &last, &reason]).await?;
-            total += rows * (absent.last - absent.first + 1);
+            let rows = self.execute(insert, &[&hub, &class, &epoch, &first, &last, &reason]).await?;
+            total = total.saturating_add(rows * (absent.last - absent.first + 1));
         }
         Ok(total)
     }
 
-    async fn cover(
-        &self,
-        new: u64,
-        duplicates: u64,
-        refused: u64,
-        absent: u64,
-    ) -> Result<Receipt, tokio_postgres::Error> {
+    /// Notes what is covered now, and says so.
+    async fn cover(&self, counts: &Counts) -> Result<Receipt, Error> {
         let (hub, class, epoch) = self.key();
         let (first, behind) = (number(self.batch.first), number(self.batch.last + 1));
-        let [new, duplicates, refused, absent] = [new, duplicates, refused, absent].map(number);
+        let Counts { new, duplicates, refused, conflicts, absent } = *counts;
+        let [new, duplicates, refused, conflicts, absent] =
+            [new, duplicates, refused, conflicts, absent].map(number);
         let update = "UPDATE stream SET covered = covered + int8multirange(int8range($4, $5)), \
                       entries = entries + $6, duplicates = duplicates + $7, refused = refused + $8, \
-                      absent = absent + $9 WHERE hub = $1 AND class = $2 AND epoch = $3 \
+                      conflicts = conflicts + $9, absent = absent + $10, \
+                      received_at = timestamptz 'epoch' + $11::bigint * interval '1 millisecond' \
+                      WHERE hub = $1 AND class = $2 AND epoch = $3 \
                       RETURNING ARRAY(SELECT lower(part) FROM unnest(covered) part), \
                       ARRAY(SELECT upper(part) FROM unnest(covered) part)";
-        let row = self
-            .transaction
-            .query_one(update, &[&hub, &class, &epoch, &first, &behind, &new, &duplicates, &refused, &absent])
-            .await?;
-        let (through, _, gaps) = ranges(&row.get::<_, Vec<i64>>(0), &row.get::<_, Vec<i64>>(1));
-        let newest = "SELECT seq, reason FROM refusal WHERE hub = $1 AND class = $2 AND epoch = $3 \
-                      ORDER BY seq DESC LIMIT $4";
-        let limit = i64::try_from(Receipt::REFUSED_MAX).unwrap_or(i64::MAX);
-        let rows = self.transaction.query(newest, &[&hub, &class, &epoch, &limit]).await?;
-        let refused =
-            rows.iter().map(|row| Refused { seq: unsigned(row.get(0)), reason: row.get(1) }).collect();
+        let parameters: Parameters<'_> = &[
+            &hub,
+            &class,
+            &epoch,
+            &first,
+            &behind,
+            &new,
+            &duplicates,
+            &refused,
+            &conflicts,
+            &absent,
+            &self.now.0,
+        ];
+        let rows = self.query(update, parameters).await?;
+        let bounds = |column| rows.first().map(|row| row.get::<usize, Vec<i64>>(column)).unwrap_or_default();
+        let (through, _, gaps) = ranges(&bounds(0), &bounds(1));
+        let (ahead, behind) = self.refusals().await?;
+        let said = naming::say(through, gaps, ahead, behind);
         Ok(Receipt {
             v: WIRE_VERSION,
             hub: self.batch.hub.clone(),
             class: self.batch.class,
             epoch: self.batch.epoch,
-            through,
-            gaps,
+            through: said.through,
+            gaps: said.gaps,
             at: self.now,
-            refused,
+            refused: said.refused,
         })
+    }
+
+    /// Refusals above what the hub has confirmed, ascending, and below it, descending; some of each.
+    async fn refusals(&self) -> Result<(Vec<Refused>, Vec<Refused>), Error> {
+        let (hub, class, epoch) = self.key();
+        let confirmed = number(self.batch.confirmed.unwrap_or(self.batch.first - 1));
+        let room = i64::try_from(Receipt::REFUSED_MAX).unwrap_or(i64::MAX - 1);
+        let read = |row: &Row| Refused { seq: unsigned(row.get(0)), reason: row.get(1) };
+        let ahead = "SELECT seq, reason FROM refusal WHERE hub = $1 AND class = $2 AND epoch = $3 \
+                     AND $4 < seq ORDER BY seq LIMIT $5";
+        let ahead = self.query(ahead, &[&hub, &class, &epoch, &confirmed, &(room + 1)]).await?;
+        let behind = "SELECT seq, reason FROM refusal WHERE hub = $1 AND class = $2 AND epoch = $3 \
+                      AND seq <= $4 ORDER BY seq DESC LIMIT $5";
+        let behind = self.query(behind, &[&hub, &class, &epoch, &confirmed, &room]).await?;
+        Ok((ahead.iter().map(read).collect(), behind.iter().map(read).collect()))
     }
 }
 
@@ -299,6 +417,8 @@ fn stream_status(row: &Row) -> Option<StreamStatus> {
         duplicates: unsigned(row.get(4)),
         refused: unsigned(row.get(5)),
         absent: unsigned(row.get(6)),
+        conflicts: unsigned(row.get(9)),
+        received_at: Timestamp(row.get(10)),
     })
 }
 
@@ -334,13 +454,29 @@ fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// The driver's own words and its source's, without the statement's values.
-fn failed(error: impl std::error::Error) -> StoreError {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// Whether the server finds fault with the values themselves (SQLSTATE classes 22, 23 and 54), so that it will
+/// find it again.
+fn is_about_the_data(error: &Error) -> bool {
+    let code = error.code().map_or("", |code| code.code());
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+}
+
+/// The driver's own words and its sources'. Of the server's answer only its code and first line: details and
+/// hints quote values.
+fn failed(error: impl std::error::Error + 'static) -> StoreError {
+    let mut text = String::new();
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = next {
+        let said = match cause.downcast_ref::<tokio_postgres::error::DbError>() {
+            Some(answer) => format!("{} {}: {}", answer.severity(), answer.code().code(), answer.message()),
+            None => cause.to_string(),
+        };
+        // Some of these repeat their source in their own words; then the source alone is enough.
+        let repeated = cause.source().is_some_and(|source| said.ends_with(&source.to_string()));
+        if !repeated {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
+        }
+        next = cause.source();
     }
     StoreError(text)
 }

@@ -9,7 +9,9 @@ CREATE TABLE stream (
     entries bigint NOT NULL DEFAULT 0,
     duplicates bigint NOT NULL DEFAULT 0,
     refused bigint NOT NULL DEFAULT 0,
+    conflicts bigint NOT NULL DEFAULT 0,
     absent bigint NOT NULL DEFAULT 0,
+    received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (hub, class, epoch)
 );
 

@@ -219,6 +219,7 @@ async fn exposition(metrics: Arc<Metrics>) -> String {
         ("batches", "Batches stored", &metrics.batches),
         ("entries", "Entries stored that were not known before", &metrics.entries),
         ("duplicates", "Entries that came again", &metrics.duplicates),
+        ("gaps", "Receipts that named a gap", &metrics.gaps),
         ("conflicts", "Numbers that two entries claimed", &metrics.conflicts),
         ("refused", "Entries refused as malformed", &metrics.refused),
         ("rejected", "Batches that could not be read", &metrics.rejected),

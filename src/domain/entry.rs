@@ -202,7 +202,8 @@ pub struct Receipt {
     pub gaps: Vec<SequenceRange>,
     /// When the centre wrote this.
     pub at: Timestamp,
-    /// The newest entries the centre refused as malformed; at most [`Receipt::REFUSED_MAX`].
+    /// Entries the centre refused: those above the batch's `confirmed` first, lowest first, then older ones where
+    /// there is room; at most [`Receipt::REFUSED_MAX`]. `through` passes none that is unnamed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
 }
@@ -210,7 +211,7 @@ pub struct Receipt {
 impl Receipt {
     /// More gaps than this are named in later receipts, once these are filled.
     pub const GAPS_MAX: usize = 64;
-    /// A hub parks a refused entry the first time it reads of it, so older ones need no repeating.
+    /// More are named in later receipts, once the hub has confirmed these.
     pub const REFUSED_MAX: usize = 256;
 }
 

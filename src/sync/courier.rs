@@ -173,10 +173,16 @@ impl Courier {
         let last = portion.next - 1;
         let size = |raw: &Option<Bytes>| raw.as_ref().map_or(0, Bytes::len);
         let bytes = portion.entries.iter().map(|entry| entry.body.len() + size(&entry.raw)).sum();
+        let streams = self.outgoing.streams(plan.class).into_iter();
+        // So that the centre names again every refusal that this hub has not kept aside yet, and no other.
+        let confirmed =
+            streams.filter(|stream| stream.epoch == plan.epoch).map(|stream| stream.released).max();
+        let confirmed = confirmed.unwrap_or(plan.first - 1);
         let user_properties = vec![
             ("epoch", plan.epoch.0.to_string()),
             ("first", plan.first.to_string()),
             ("last", last.to_string()),
+            ("confirmed", confirmed.to_string()),
         ];
         let batch = Batch {
             v: WIRE_VERSION,

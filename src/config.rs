@@ -70,6 +70,9 @@ pub struct CentreSection {
     pub key: PathBuf,
     /// A certificate revocation list, as PEM; enforced, its end of life included.
     pub crl: Option<PathBuf>,
+    /// The longest wait between two attempts to connect.
+    #[serde(rename = "reconnect-max-seconds", default = "default_reconnect")]
+    pub reconnect_max_seconds: u64,
 }
 
 /// `[portal]`.
@@ -225,6 +228,10 @@ const fn default_write() -> u64 {
     30
 }
 
+const fn default_reconnect() -> u64 {
+    300
+}
+
 const fn default_workers() -> usize {
     2
 }
@@ -308,6 +315,9 @@ impl HubConfig {
             } else if !secured && !portal.listen.ip().is_loopback() {
                 file.fault("portal", "listen", "other than on loopback the portal needs certificate and key");
             }
+        }
+        if centre.reconnect_max_seconds == 0 {
+            file.fault("centre", "reconnect-max-seconds", "at least 1 s, or the hub would never pause");
         }
         if journal.capacity_mib < 64 {
             file.fault("journal", "capacity-mib", "the journal needs at least 64 MiB");

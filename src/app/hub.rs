@@ -27,6 +27,7 @@ use crate::{
     manage::{health, socket::AdminSocket, systemd::Notifier},
     portal,
     sync::{
+        backoff::Backoff,
         courier::{Courier, last_will},
         mqtt::{MqttOptions, MqttUplink},
         outbox::Limits,
@@ -247,7 +248,9 @@ impl RunningHub {
         };
         let outgoing = Outgoing::new(Arc::clone(&self.hub)).context("cannot list parked entries")?;
         let uplink = Box::new(MqttUplink::new(options));
-        let courier = Courier::new(outgoing, uplink, Limits::default(), Entropy::from_system());
+        let backoff = Backoff::up_to(Duration::from_secs(centre.reconnect_max_seconds));
+        let courier =
+            Courier::new(outgoing, uplink, Limits::default(), Entropy::from_system()).with_backoff(backoff);
         self.tasks.spawn(courier.run(self.stop.subscribe()));
         Ok(())
     }

@@ -4,20 +4,32 @@ use std::time::Duration;
 
 /// The first wait is at most this.
 const FIRST: Duration = Duration::from_secs(1);
-/// No wait is longer than this.
+/// No wait is longer than this, unless configured otherwise.
 const LONGEST: Duration = Duration::from_secs(300);
 /// A connection that lasted this long was a good one. Shorter ones count as failures, so that a broker that
 /// accepts and throws out is not called upon at once, again and again.
 const STABLE: Duration = Duration::from_secs(300);
 
 /// Exponential back-off with full jitter: a thousand hubs must not come back in the same second.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     failures: u32,
     connected_at: Option<Duration>,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
 }
 
 impl Backoff {
+    /// A back-off whose waits grow to `longest`.
+    pub const fn up_to(longest: Duration) -> Self {
+        Self { failures: 0, connected_at: None, longest }
+    }
+
     /// A connection was made. Moments are durations since any fixed one.
     pub fn connected(&mut self, now: Duration) {
         self.connected_at = Some(now);
@@ -27,7 +39,7 @@ impl Backoff {
     pub fn failed(&mut self, now: Duration, random: u64) -> Duration {
         let lasted = self.connected_at.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
         self.failures = if STABLE <= lasted { 0 } else { self.failures };
-        let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
+        let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.longest);
         self.failures = (self.failures + 1).min(20);
         let milliseconds = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX).max(1);
         Duration::from_millis(random % milliseconds)

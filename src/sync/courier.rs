@@ -46,6 +46,7 @@ pub struct Courier {
     uplink: Box<dyn Uplink>,
     outbox: Outbox,
     entropy: Entropy,
+    backoff: Backoff,
     began: Instant,
     tickets: u64,
 }
@@ -54,12 +55,18 @@ impl Courier {
     /// A courier for a hub's way out.
     pub fn new(outgoing: Outgoing, uplink: Box<dyn Uplink>, limits: Limits, entropy: Entropy) -> Self {
         let (outbox, began) = (Outbox::new(limits), Instant::now());
-        Self { outgoing, uplink, outbox, entropy, began, tickets: 0 }
+        Self { outgoing, uplink, outbox, entropy, backoff: Backoff::default(), began, tickets: 0 }
+    }
+
+    /// With another back-off than the usual one.
+    #[must_use]
+    pub fn with_backoff(self, backoff: Backoff) -> Self {
+        Self { backoff, ..self }
     }
 
     /// Works until `stop` changes. Connects again, with back-off, whenever the connection is lost.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut backoff = Backoff::default();
+        let mut backoff = self.backoff;
         while !*stop.borrow() {
             let connected = tokio::select! {
                 connected = self.uplink.connect() => connected,

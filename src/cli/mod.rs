@@ -123,6 +123,9 @@ enum Message {
         /// Those that could not be taken in and were kept aside
         #[arg(long)]
         quarantined: bool,
+        /// Those that carry no valid NHS number and want repair at their source
+        #[arg(long)]
+        unlinked: bool,
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: usize,
@@ -205,8 +208,20 @@ fn act(command: Command) -> Exit {
 fn ask_message(message: Message) -> Exit {
     match message {
         Message::Show { asked, id, reveal } => ask(&asked, &AdminRequest::MessageShow { id, reveal }),
-        Message::Find { asked, system, kind, source_id, class, since, until, quarantined, limit } => {
-            let filter = MessageFilter { system, kind, source_id, since, until, class, quarantined, limit };
+        Message::Find {
+            asked,
+            system,
+            kind,
+            source_id,
+            class,
+            since,
+            until,
+            quarantined,
+            unlinked,
+            limit,
+        } => {
+            let filter =
+                MessageFilter { system, kind, source_id, since, until, class, quarantined, unlinked, limit };
             ask(&asked, &AdminRequest::MessageFind { filter })
         }
     }

@@ -86,6 +86,8 @@ pub struct MessageFilter {
     pub class: Option<Class>,
     /// Those that could not be taken in and were kept aside, instead of those accepted.
     pub quarantined: bool,
+    /// Only those that carry no valid NHS number and want repair at their source.
+    pub unlinked: bool,
     /// At most so many; 1 to [`MessageFilter::LIMIT_MAX`].
     pub limit: usize,
 }
@@ -105,6 +107,7 @@ impl Default for MessageFilter {
             until: None,
             class: None,
             quarantined: false,
+            unlinked: false,
             limit: 100,
         }
     }
@@ -133,7 +136,7 @@ pub struct FoundMessage {
     pub seq: Option<Sequence>,
     /// Its length as it came, in bytes.
     pub size_bytes: u64,
-    /// Why it is parked or quarantined; empty otherwise.
+    /// Why it is parked or quarantined, or linked to nobody; empty otherwise.
     pub reason: String,
 }
 

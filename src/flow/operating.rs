@@ -4,7 +4,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     codec::cbor,
-    domain::{entry::Entry, ids::Class, time::ClockQuality},
+    domain::{
+        entry::{Entry, Summary},
+        ids::Class,
+        time::ClockQuality,
+    },
     journal::{Append, Identity, Lane, LogReader, Position, Record, Verdict},
 };
 
@@ -22,6 +26,8 @@ use super::{
 /// Read at once when looking for messages, in bytes and entries.
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 4096;
+/// A summary is a hundred bytes or so.
+const SUMMARY_BYTES_MAX: usize = 64 << 10;
 
 impl Operate for Hub {
     fn status(&self) -> HubStatus {
@@ -210,7 +216,7 @@ impl Hub {
             epoch: Some(placed.epoch),
             seq: Some(placed.sequence),
             size_bytes: entry.raw.as_ref().map_or(entry.body.len(), bytes::Bytes::len) as u64,
-            reason: parked.map(|parked| parked.reason).unwrap_or_default(),
+            reason: parked.map(|parked| parked.reason).or_else(|| unlinked(entry)).unwrap_or_default(),
         }
     }
 
@@ -341,6 +347,13 @@ fn matches(filter: &MessageFilter, record: &Record, entry: &Entry) -> bool {
         && filter.class.is_none_or(|wanted| Some(wanted) == class)
         && filter.since.is_none_or(|since| since <= entry.at)
         && filter.until.is_none_or(|until| entry.at < until)
+        && (!filter.unlinked || entry.patient.is_none())
+}
+
+/// Why an entry is linked to nobody, if it is not.
+fn unlinked(entry: &Entry) -> Option<String> {
+    let summary: Summary = cbor::decode(&entry.body, SUMMARY_BYTES_MAX).ok()?;
+    Some(format!("linked to nobody: {}", summary.unlinked?))
 }
 
 fn equal(wanted: Option<&String>, found: &String) -> bool {

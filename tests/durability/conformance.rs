@@ -437,5 +437,8 @@ fn a_message_without_a_valid_nhs_number_is_taken_all_the_same() {
         assert_eq!(connection.ask(&message("ADT^A01", id, pid)), accepted(id));
         assert_eq!(ground.has(id), 1, "{id}");
     }
+    let unlinked = ground.found(&["--unlinked"]);
+    assert_eq!(unlinked.len(), 6, "all but the last are listed for repair: {unlinked:?}");
+    assert!(unlinked.iter().all(|found| found["reason"].as_str().is_some_and(|why| why.contains("nobody"))));
     ground.is_well();
 }

@@ -40,8 +40,8 @@ use crate::{
         url::BrokerUrl,
     },
     systems::{
-        hl7::{Dialect, Server, ServerOptions, translate_entry},
-        rio, secondary_care,
+        hl7::{Dialect, Server, ServerOptions},
+        rio, secondary_care, translate_entry,
     },
 };
 

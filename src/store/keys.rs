@@ -218,6 +218,14 @@ fn kind_byte(kind: ItemKind) -> u8 {
         ItemKind::Encounter => 1,
         ItemKind::Appointment => 2,
         ItemKind::Result => 3,
+        ItemKind::Problem => 4,
+        ItemKind::Medication => 5,
+        ItemKind::Allergy => 6,
+        ItemKind::Immunisation => 7,
+        ItemKind::Document => 8,
+        ItemKind::Referral => 9,
+        ItemKind::Observation => 10,
+        ItemKind::Notice => 11,
     }
 }
 
@@ -227,6 +235,14 @@ fn kind_of(byte: u8) -> Option<ItemKind> {
         1 => Some(ItemKind::Encounter),
         2 => Some(ItemKind::Appointment),
         3 => Some(ItemKind::Result),
+        4 => Some(ItemKind::Problem),
+        5 => Some(ItemKind::Medication),
+        6 => Some(ItemKind::Allergy),
+        7 => Some(ItemKind::Immunisation),
+        8 => Some(ItemKind::Document),
+        9 => Some(ItemKind::Referral),
+        10 => Some(ItemKind::Observation),
+        11 => Some(ItemKind::Notice),
         _ => None,
     }
 }

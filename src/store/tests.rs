@@ -63,6 +63,7 @@ fn event(occurred: i64, nhs_number: Option<NhsNumber>, locals: &[&str]) -> Event
         identifiers: locals.iter().map(|value| identifier(value)).collect(),
         merged: Vec::new(),
         items: Vec::new(),
+        withdraws: Vec::new(),
         faults: Vec::new(),
     }
 }
@@ -77,7 +78,7 @@ fn with(event: Event, key: &str, fields: &[(&'static str, &str)]) -> Event {
         value => FieldChange::Set(value.to_owned()),
     };
     let fields = fields.iter().map(|(name, value)| (*name, change(value))).collect();
-    let item = ItemChange { kind: ItemKind::Encounter, key: key.to_owned(), fields };
+    let item = ItemChange::new(ItemKind::Encounter, key.to_owned(), fields);
     Event { items: vec![item], ..event }
 }
 

@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod http;
 pub mod priority;
 pub mod relay;
 pub mod sim_disk;

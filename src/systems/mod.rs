@@ -7,3 +7,6 @@ pub mod hl7;
 pub mod rio;
 pub mod secondary_care;
 pub mod simulator;
+mod understand;
+
+pub use understand::translate_entry;

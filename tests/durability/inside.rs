@@ -15,11 +15,7 @@ use polygate::{
     },
     journal::{Journal, Log, LogReader, Options, PAYLOAD_BYTES_MAX},
     sys::{clock::SimulatedClock, entropy::Entropy, sim_disk::SimulatedDisk},
-    systems::{
-        hl7::{respond, translate_entry},
-        secondary_care,
-        simulator::traffic::Message,
-    },
+    systems::{hl7::respond, secondary_care, simulator::traffic::Message, translate_entry},
 };
 
 /// Where the hub's state is on its disk.

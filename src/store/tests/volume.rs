@@ -42,7 +42,7 @@ const RESULT: [&str; 6] = ["code", "name", "value", "unit", "range", "status"];
 
 fn item(kind: ItemKind, key: String, fields: Vec<(&'static str, String)>) -> ItemChange {
     let fields = fields.into_iter().map(|(name, value)| (name, FieldChange::Set(value))).collect();
-    ItemChange { kind, key, fields }
+    ItemChange::new(kind, key, fields)
 }
 
 /// Two ADT messages in five, a fifth appointments, two fifths results with five observations each; all

@@ -7,3 +7,6 @@ mod translate;
 pub use server::{Server, ServerOptions};
 pub use session::respond;
 pub use translate::{Dialect, translate, translate_entry};
+
+/// What [`Received::format`](crate::flow::receive::Received) says of HL7 v2.
+pub const FORMAT: &str = "hl7v2";

@@ -43,7 +43,7 @@ pub async fn respond(
         match frame {
             Frame::Message(raw) => match understand(&raw, dialect) {
                 Ok(event) => {
-                    submitted.push(Received { event, format: "hl7v2", raw: raw.clone() });
+                    submitted.push(Received { event, format: super::FORMAT, raw: raw.clone() });
                     pending.push(Pending::Submitted(raw));
                 }
                 Err(nack) => pending.push(Pending::Refused(raw, nack)),

@@ -94,6 +94,7 @@ impl<'a> Reading<'_, 'a> {
             identifiers,
             merged,
             items,
+            withdraws: Vec::new(),
             faults,
         }
     }
@@ -314,7 +315,7 @@ impl<'a> Reading<'_, 'a> {
 
     fn item(&self, kind: ItemKind, key: String, fields: &[(&'static str, Value<'a>)]) -> ItemChange {
         let fields = fields.iter().filter_map(|(name, value)| self.change(name, *value)).collect();
-        ItemChange { kind, key, fields }
+        ItemChange::new(kind, key, fields)
     }
 
     fn change(&self, name: &'static str, value: Value<'a>) -> Option<(&'static str, FieldChange)> {

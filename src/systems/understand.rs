@@ -1,0 +1,23 @@
+//! Reading again what the journal holds: each entry says in its body which format its bytes are in.
+
+use crate::{
+    codec::cbor,
+    domain::{
+        entry::{Entry, Summary},
+        record::Event,
+    },
+};
+
+use super::hl7;
+
+/// A summary is a few hundred bytes; the longest kind, sender and faults make it no more than this.
+const SUMMARY_BYTES_MAX: usize = 64 << 10;
+
+/// What a journalled entry says; none if it says nothing about a patient, or is in no format we know.
+pub fn translate_entry(entry: &Entry) -> Option<Event> {
+    let summary: Summary = cbor::decode(&entry.body, SUMMARY_BYTES_MAX).ok()?;
+    match summary.format.as_str() {
+        hl7::FORMAT => hl7::translate_entry(entry),
+        _ => None,
+    }
+}

@@ -5,6 +5,7 @@ pub mod centre;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;
+mod links;
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -36,6 +36,7 @@ use crate::{
         clock::{Clock, SystemClock},
         disk::{Disk, RealDisk},
         entropy::Entropy,
+        http_server,
         tls::{ClientFiles, OldestProtocol, ServerFiles, ServerTls},
         url::BrokerUrl,
     },
@@ -119,7 +120,7 @@ impl RunningHub {
         let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
-            if let Err(error) = portal::server::serve(listener, tls, router, stop).await {
+            if let Err(error) = http_server::serve(listener, tls, router, stop).await {
                 tracing::error!(%error, "the portal ended");
             }
         });

@@ -31,6 +31,7 @@ use crate::{
     portal,
     sys::{
         clock::{Clock, SystemClock},
+        http_server,
         relay::Relay,
     },
     systems::simulator::{
@@ -111,7 +112,7 @@ pub async fn show() -> anyhow::Result<()> {
         polysystem.hubs.iter().map(|running| Arc::clone(&running.hub) as Arc<dyn Operate>).collect();
     let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
     let stop = watch::Sender::new(false);
-    let serving = tokio::spawn(portal::server::serve(listener, None, router, stop.subscribe()));
+    let serving = tokio::spawn(http_server::serve(listener, None, router, stop.subscribe()));
     polysystem.introduce(address)?;
     super::asked_to_end().await?;
     stop.send_replace(true);

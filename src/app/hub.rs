@@ -43,6 +43,8 @@ use crate::{
     systems::translate_entry,
 };
 
+use super::certificates;
+
 /// How often the disk is looked after, alarms are judged and the watchdog is fed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often a journal that cannot be read is tried again before damaged segments are set aside.
@@ -90,6 +92,8 @@ impl RunningHub {
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_links(config, &clock)?;
         running.start_courier(config)?;
+        let watched = certificates::files(config);
+        running.spawn_until_stop(certificates::watch(Arc::clone(&running.hub), watched));
         let operated: Arc<dyn Operate> = Arc::clone(&running.hub) as Arc<dyn Operate>;
         running.spawn_until_stop(socket.serve(operated));
         Ok(running)

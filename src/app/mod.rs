@@ -2,6 +2,7 @@
 
 #[cfg(feature = "centre")]
 pub mod centre;
+mod certificates;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;

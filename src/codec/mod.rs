@@ -4,5 +4,7 @@ pub mod cbor;
 pub mod edifact;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gzip;
 pub mod hl7v2;
+pub mod kettering;
 pub mod mllp;

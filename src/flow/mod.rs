@@ -4,6 +4,7 @@
 pub mod alarm;
 pub mod aside;
 pub mod deliver;
+pub mod ask;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -82,8 +82,11 @@ fn shown(answer: &[u8]) -> Value {
     let msa: Vec<&str> =
         segments.iter().find(|segment| segment.starts_with("MSA")).unwrap().split(separator).collect();
     let component = char::from(answer[4]);
-    let code = msa.get(6).and_then(|field| field.split(component).next()).unwrap_or_default();
     let err = segments.iter().find(|segment| segment.starts_with("ERR"));
+    // ERR-3 from version 2.5 on; before, and up to 2.6, MSA-6 as well.
+    let in_err = err.and_then(|err| err.split(separator).nth(3));
+    let code = msa.get(6).copied().or(in_err).and_then(|field| field.split(component).next());
+    let code = code.unwrap_or_default();
     assert_eq!(err.is_some(), msa[1] != "AA", "a refusal has an ERR segment, and nothing else has one");
     json!({
         "code": msa[1],

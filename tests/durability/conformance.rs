@@ -158,7 +158,7 @@ fn every_supported_kind_is_taken_and_others_are_refused_by_name() {
         assert_eq!(connection.ask(&message(&format!("ADT^{trigger}"), trigger, pid)), accepted(trigger));
     }
     for trigger in SIU {
-        let pid = format!("SCH|P1|F1|||||FOLLOWUP|||20|MIN|^^^20260201093000\r{PID}");
+        let pid = format!("SCH|P1|F1|||||FOLLOWUP||20|MIN|^^^20260201093000\r{PID}");
         assert_eq!(connection.ask(&message(&format!("SIU^{trigger}"), trigger, &pid)), accepted(trigger));
     }
     let result = format!(

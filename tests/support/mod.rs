@@ -5,6 +5,7 @@
 pub mod fake_broker;
 pub mod hub;
 pub mod mosquitto;
+pub mod peers;
 #[cfg(feature = "centre")]
 pub mod postgres;
 pub mod program;

@@ -1,6 +1,7 @@
 //! Bytes to protocol messages and back, without I/O. Every codec has a fuzz target.
 
 pub mod cbor;
+pub mod edifact;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod hl7v2;

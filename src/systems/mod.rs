@@ -4,6 +4,7 @@
 //! gave it, and knows no other edge.
 
 pub mod hl7;
+pub mod mesh;
 pub mod rio;
 pub mod secondary_care;
 pub mod simulator;

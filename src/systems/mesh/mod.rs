@@ -1,0 +1,9 @@
+//! Laboratories, radiology departments and practices, over MESH: PMIP reports in and out with their NHSACK, and
+//! Kettering letters.
+
+mod translate;
+
+pub use translate::{translate, translate_entry};
+
+/// What [`Received::format`](crate::flow::receive::Received) says of PMIP EDIFACT.
+pub const FORMAT: &str = "pmip";

@@ -40,6 +40,13 @@ impl Case {
         inputs
     }
 
+    /// The only input.
+    pub fn input(&self) -> Vec<u8> {
+        let inputs = self.inputs();
+        assert_eq!(inputs.len(), 1, "{}: one input is read", self.name);
+        inputs.into_iter().next().unwrap()
+    }
+
     /// What must come of it.
     pub fn expected(&self) -> Value {
         let text = self.file("expected.json").unwrap_or_else(|| panic!("{}: no expected.json", self.name));

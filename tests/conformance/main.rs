@@ -11,6 +11,7 @@ mod support;
 
 mod case;
 mod compare;
+mod edifact;
 mod event;
 mod gaps;
 mod hl7v2;
@@ -21,7 +22,7 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 1] = [("hl7v2", hl7v2::read)];
+const PROTOCOLS: [(&str, Read); 2] = [("edifact", edifact::read), ("hl7v2", hl7v2::read)];
 
 #[test]
 fn every_own_case_comes_out_as_expected() {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{case::paths, gaps::Gaps, hl7v2, support};
+use crate::{case::paths, edifact, gaps::Gaps, hl7v2, support};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
@@ -16,7 +16,6 @@ pub enum Verdict {
     /// It was read, and this is wrong.
     Wrong(String),
     /// It says what another file must come out as, or describes a format.
-    #[expect(dead_code, reason = "the folders that hold oracles are not read yet")]
     Oracle,
     /// This version does not read it, for this reason.
     NotRead(&'static str),
@@ -32,7 +31,7 @@ pub type Judge = fn(&Path) -> Verdicts;
 pub const FOLDERS: [(&str, Judge); 12] = [
     ("bars-fhir-r4", unread),
     ("cds-ecds-xml", unread),
-    ("edifact-nhs-lab-results", unread),
+    ("edifact-nhs-lab-results", edifact::judge),
     ("gpconnect-provider-testing-data", unread),
     ("gpconnect-spec-stu3", unread),
     ("gpconnect-structured-emis-tpp", unread),

@@ -3,6 +3,7 @@
 
 pub mod alarm;
 pub mod aside;
+pub mod ask;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -248,7 +248,7 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: vec![VIEW],
+        consumers: vec![VIEW.to_owned()],
         ..Options::default()
     };
     for attempt in 1.. {

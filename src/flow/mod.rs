@@ -3,8 +3,8 @@
 
 pub mod alarm;
 pub mod aside;
-pub mod deliver;
 pub mod ask;
+pub mod deliver;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -8,14 +8,14 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    net::TcpListener,
+    sync::watch,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
-    config::{Hl7Section, HubConfig, PortalSection},
+    config::{HubConfig, PortalSection},
     flow::{
         alarm::AlarmCode,
         hub::{Hub, Identity, Parts},
@@ -36,14 +36,14 @@ use crate::{
         clock::{Clock, SystemClock},
         disk::{Disk, RealDisk},
         entropy::Entropy,
+        http_server,
         tls::{ClientFiles, OldestProtocol, ServerFiles, ServerTls},
         url::BrokerUrl,
     },
-    systems::{
-        hl7::{Dialect, Server, ServerOptions},
-        rio, secondary_care, translate_entry,
-    },
+    systems::translate_entry,
 };
+
+use super::certificates;
 
 /// How often the disk is looked after, alarms are judged and the watchdog is fed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -58,8 +58,8 @@ const END_WITHIN: Duration = Duration::from_secs(8);
 pub struct RunningHub {
     /// What edges, and tests, hold on to.
     pub hub: Arc<Hub>,
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) tasks: JoinSet<()>,
     view: Option<ViewKeeper>,
 }
 
@@ -92,6 +92,8 @@ impl RunningHub {
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_links(config, &clock)?;
         running.start_courier(config)?;
+        let watched = certificates::files(config);
+        running.spawn_until_stop(certificates::watch(Arc::clone(&running.hub), watched));
         let operated: Arc<dyn Operate> = Arc::clone(&running.hub) as Arc<dyn Operate>;
         running.spawn_until_stop(socket.serve(operated));
         Ok(running)
@@ -122,7 +124,7 @@ impl RunningHub {
         let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
-            if let Err(error) = portal::server::serve(listener, tls, router, stop).await {
+            if let Err(error) = http_server::serve(listener, tls, router, stop).await {
                 tracing::error!(%error, "the portal ended");
             }
         });
@@ -169,67 +171,6 @@ impl RunningHub {
                 }
             }
         });
-    }
-
-    fn start_links(&mut self, config: &HubConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
-        let large = Server::large_messages();
-        for section in &config.rio {
-            self.start_link(section, rio::DIALECT, &large, clock)?;
-        }
-        for section in &config.secondary_care {
-            self.start_link(section, secondary_care::DIALECT, &large, clock)?;
-        }
-        let now = self.hub.now();
-        for (kind, name) in &config.unsupported {
-            let link = self.hub.add_link(name, "not supported yet", "");
-            let text = format!("links of the kind [[{kind}]] are not served by this version");
-            link.down(&text, now);
-            self.hub.alarms().raise(AlarmCode::ListenerDown, name, text, now);
-        }
-        Ok(())
-    }
-
-    fn start_link(
-        &mut self,
-        section: &Hl7Section,
-        dialect: Dialect,
-        large: &Arc<Semaphore>,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<()> {
-        let link = self.hub.add_link(section.name.as_str(), dialect.kind, &section.listen.to_string());
-        if section.deliver.is_some() {
-            tracing::warn!(
-                link = link.name(),
-                "`deliver` is set, and this version sends nothing to systems yet"
-            );
-        }
-        let options = ServerOptions {
-            listen: section.listen,
-            message_bytes_max: usize::try_from(section.message_max_mib << 20)?,
-            connections_max: section.connections_max,
-            idle: section.idle(),
-            write: section.write(),
-        };
-        let server = Server::new(Arc::clone(&self.hub), link, dialect, options, Arc::clone(large));
-        let stop = self.stop.subscribe();
-        match &section.tls {
-            None => drop(self.tasks.spawn(server.run(|stream: TcpStream| async { Ok(stream) }, stop))),
-            Some(tls) => {
-                let files = ServerFiles {
-                    certificate: tls.certificate.clone(),
-                    key: tls.key.clone(),
-                    client_ca: tls.client_ca.clone(),
-                    revocation_list: None,
-                };
-                let tls = ServerTls::load(&files, OldestProtocol::Tls12, Arc::clone(clock))?;
-                let secure = move |stream: TcpStream| {
-                    let tls = tls.clone();
-                    async move { tls.accept(stream).await }
-                };
-                self.tasks.spawn(server.run(secure, stop));
-            }
-        }
-        Ok(())
     }
 
     fn start_courier(&mut self, config: &HubConfig) -> anyhow::Result<()> {
@@ -307,7 +248,7 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: vec![VIEW],
+        consumers: vec![VIEW.to_owned()],
         ..Options::default()
     };
     for attempt in 1.. {

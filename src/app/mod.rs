@@ -2,9 +2,11 @@
 
 #[cfg(feature = "centre")]
 pub mod centre;
+mod certificates;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;
+mod links;
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -35,7 +35,7 @@ pub struct Journal {
 enum Request {
     Append(Vec<Append>, oneshot::Sender<Vec<Verdict>>),
     Release(Epoch, Lane, Sequence),
-    Advance(&'static str, Position),
+    Advance(String, Position),
     Maintain(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -74,16 +74,16 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is closed.
-    pub async fn advance(&self, consumer: &'static str, position: Position) -> Result<(), Closed> {
-        self.requests.send(Request::Advance(consumer, position)).await.map_err(|_| Closed)
+    pub async fn advance(&self, consumer: &str, position: Position) -> Result<(), Closed> {
+        self.requests.send(Request::Advance(consumer.to_owned(), position)).await.map_err(|_| Closed)
     }
 
     /// As [`Journal::advance`], from a thread that may block.
     ///
     /// # Errors
     /// The journal is closed.
-    pub fn advance_blocking(&self, consumer: &'static str, position: Position) -> Result<(), Closed> {
-        self.requests.blocking_send(Request::Advance(consumer, position)).map_err(|_| Closed)
+    pub fn advance_blocking(&self, consumer: &str, position: Position) -> Result<(), Closed> {
+        self.requests.blocking_send(Request::Advance(consumer.to_owned(), position)).map_err(|_| Closed)
     }
 
     /// Frees what may be freed, looks at the disk's free space, stores cursors. To be called each second.
@@ -141,7 +141,7 @@ fn write(mut log: Log, mut inbox: mpsc::Receiver<Request>, clock: &dyn Clock) {
         }
         match other {
             Some(Request::Release(epoch, lane, through)) => log.release(epoch, lane, through),
-            Some(Request::Advance(consumer, position)) => log.advance(consumer, position),
+            Some(Request::Advance(consumer, position)) => log.advance(&consumer, position),
             Some(Request::Maintain(reply)) => {
                 log.maintain(clock.now());
                 answer(reply);

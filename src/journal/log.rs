@@ -43,7 +43,7 @@ pub struct Options {
     /// Space set aside at the start, given back when the disk is full so that the hub can still work.
     pub ballast_bytes: u64,
     /// Who must have seen an entry before its segment may go.
-    pub consumers: Vec<&'static str>,
+    pub consumers: Vec<String>,
     /// Go on without segments that cannot be read, after setting them aside, instead of refusing to open.
     pub salvage: bool,
 }
@@ -211,7 +211,7 @@ impl Log {
     }
 
     /// A consumer needs nothing before `position` any more.
-    pub fn advance(&mut self, consumer: &'static str, position: Position) {
+    pub fn advance(&mut self, consumer: &str, position: Position) {
         let mut index = self.shared.index_mut();
         if index.cursors.consumers.get(consumer).is_none_or(|before| *before != position) {
             index.cursors.consumers.insert(consumer.to_owned(), position);

@@ -199,14 +199,14 @@ impl Index {
     }
 
     /// Whether everything in the segment is released and behind every consumer.
-    pub(super) fn is_done_with(&self, segment: &Segment, consumers: &[&'static str]) -> bool {
+    pub(super) fn is_done_with(&self, segment: &Segment, consumers: &[String]) -> bool {
         let released = Class::ALL.into_iter().map(Lane::of).all(|lane| {
             let span = segment.span(lane);
             span.is_empty() || span.last <= self.released(segment.epoch, lane)
         });
         released
             && consumers.iter().all(|name| {
-                self.cursors.consumers.get(*name).is_some_and(|position| segment.end() <= *position)
+                self.cursors.consumers.get(name).is_some_and(|position| segment.end() <= *position)
             })
     }
 

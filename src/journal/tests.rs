@@ -160,7 +160,7 @@ fn every_start_begins_an_epoch_and_only_a_crash_needs_recovery() {
 #[test]
 fn a_segment_goes_only_when_released_and_consumed() {
     let disk = SimulatedDisk::default();
-    let with_view = Options { consumers: vec!["view"], ..options() };
+    let with_view = Options { consumers: vec!["view".to_owned()], ..options() };
     let (mut log, recovery) = try_open(&disk, with_view.clone()).unwrap();
     commit(&mut log, 0..400);
     let before = log.shared().status().segments;

@@ -6,7 +6,6 @@ mod api;
 mod assets;
 mod failure;
 mod origin;
-pub mod server;
 #[cfg(test)]
 mod tests;
 mod view;

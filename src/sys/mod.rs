@@ -5,6 +5,7 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod http;
+pub mod http_server;
 pub mod priority;
 pub mod relay;
 pub mod sim_disk;

@@ -91,6 +91,14 @@ pub enum TlsError {
     },
 }
 
+/// Whose a certificate in a PEM file is, and from when to when it is good. The leaf comes first in the file.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate that can be understood.
+pub fn read_identity(path: &Path) -> Result<Identity, TlsError> {
+    identity(path, &chain(path, &read(path)?)?)
+}
+
 /// How we connect: TLS 1.3 only, with a client certificate, and post-quantum key agreement first.
 #[derive(Clone)]
 pub struct ClientTls {

@@ -6,6 +6,7 @@
 pub mod emis;
 pub mod gp_connect;
 pub mod hl7;
+pub mod mesh;
 pub mod rio;
 pub mod secondary_care;
 pub mod simulator;

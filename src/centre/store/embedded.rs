@@ -79,7 +79,7 @@ impl Embedded {
         let options = Options {
             capacity_bytes: u64::MAX / 4,
             retain_bytes: u64::MAX,
-            consumers: vec![ARCHIVE],
+            consumers: vec![ARCHIVE.to_owned()],
             ..Options::default()
         };
         let entropy = Entropy::from_system();

@@ -1,10 +1,12 @@
 //! The demonstration: a whole polysystem on loopback, in one process, with a switch that cuts the WAN.
 
+mod files;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,16 +23,15 @@ use tokio::{
 use crate::{
     centre::{
         broker::{Broker, BrokerOptions},
-        pki::{self, Issue},
         store::Filter,
     },
-    config::{BrokerSection, CentreConfig, HubConfig, StoreSection},
-    domain::ids::HubId,
+    config::HubConfig,
     flow::operate::Operate,
     manage::health,
     portal,
     sys::{
         clock::{Clock, SystemClock},
+        http_server,
         relay::Relay,
     },
     systems::simulator::{
@@ -40,12 +41,8 @@ use crate::{
 };
 
 use super::{centre::RunningCentre, hub::RunningHub};
+use files::{HUBS, centre_config, hub_config, issue_certificates};
 
-/// Hubs of the demonstration: id, ODS code, name.
-const HUBS: [(&str, &str, &str); 2] = [
-    ("westminster-south", "5LC01", "Westminster South polyclinic"),
-    ("waltham-forest", "5NC01", "Waltham Forest polyclinic"),
-];
 /// People that the simulated systems speak of.
 const PEOPLE: u64 = 400;
 /// Pauses between a simulated system's messages: at leisure for those who watch, quick for those who count.
@@ -115,7 +112,7 @@ pub async fn show() -> anyhow::Result<()> {
         polysystem.hubs.iter().map(|running| Arc::clone(&running.hub) as Arc<dyn Operate>).collect();
     let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
     let stop = watch::Sender::new(false);
-    let serving = tokio::spawn(portal::server::serve(listener, None, router, stop.subscribe()));
+    let serving = tokio::spawn(http_server::serve(listener, None, router, stop.subscribe()));
     polysystem.introduce(address)?;
     super::asked_to_end().await?;
     stop.send_replace(true);
@@ -324,52 +321,6 @@ impl Polysystem {
             tracing::warn!(%error, directory = %directory.display(), "the demonstration's files stay behind");
         }
     }
-}
-
-fn issue_certificates(pki: &Path) -> anyhow::Result<()> {
-    let now = SystemClock.now();
-    pki::init(pki, now)?;
-    pki::issue_centre(pki, Issue::new(now))?;
-    pki::issue_broker(pki, &["localhost".to_owned()], true, Issue::new(now))?;
-    for (id, ..) in HUBS {
-        pki::issue_hub(pki, &id.parse::<HubId>()?, Issue::new(now))?;
-    }
-    Ok(())
-}
-
-fn centre_config(directory: &Path, pki: &Path, port: u16) -> CentreConfig {
-    let text = format!(
-        "[broker]\nurl = \"mqtts://localhost:{port}\"\nca = \"pki/ca.pem\"\ncertificate = \"pki/centre.pem\"\nkey = \"pki/centre.key\"\n\n[store]\nembedded = \"centre\"\n"
-    );
-    // For `polycentre entries` beside the demonstration; without it the demonstration runs all the same.
-    if let Err(error) = std::fs::write(directory.join("polycentre.toml"), text) {
-        tracing::warn!(%error, "no polycentre.toml for others to use");
-    }
-    CentreConfig {
-        broker: BrokerSection {
-            url: format!("mqtts://localhost:{port}"),
-            ca: pki.join("ca.pem"),
-            certificate: pki.join("centre.pem"),
-            key: pki.join("centre.key"),
-            crl: None,
-            workers: 2,
-        },
-        store: StoreSection { postgres: None, embedded: Some(directory.join("centre")) },
-        console: None,
-    }
-}
-
-fn hub_config(id: &str, ods: &str, name: &str, directory: &Path, wan: SocketAddr) -> String {
-    let state = directory.join(id);
-    format!(
-        "[hub]\nid = \"{id}\"\nods = \"{ods}\"\nname = \"{name}\"\nstate = \"{state}\"\n\n\
-         [centre]\nbroker = \"mqtts://localhost:{port}\"\nca = \"pki/ca.pem\"\n\
-         certificate = \"pki/{id}.pem\"\nkey = \"pki/{id}.key\"\nreconnect-max-seconds = 2\n\n\
-         [[rio]]\nname = \"rio\"\nlisten = \"127.0.0.1:0\"\n\n\
-         [[secondary-care]]\nname = \"pas\"\nlisten = \"127.0.0.1:0\"\n",
-        state = state.display(),
-        port = wan.port(),
-    )
 }
 
 /// Waits until a link's port is open, and returns it.

@@ -1,4 +1,4 @@
-//! Serving the portal: plain on loopback, or over TLS, until it is told to stop.
+//! Serving HTTP: plain or over TLS, with a limit on connections, until it is told to stop.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,11 +9,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::sys::tls::{ServerStream, ServerTls};
+use super::tls::{ServerStream, ServerTls};
 
 /// Connections that have spoken TLS and wait to be taken.
 const READY_MAX: usize = 64;
-/// How long a browser may take over its handshake.
+/// How long a client may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After a failed accept (no descriptors left, most likely) things need a moment to improve.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ impl Secured {
                 let (stream, peer) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::warn!(%error, "a browser's connection could not be accepted");
+                        tracing::warn!(%error, "an HTTP connection could not be accepted");
                         sleep(ACCEPT_PAUSE).await;
                         continue;
                     }
@@ -66,8 +66,8 @@ impl Secured {
                 tokio::spawn(async move {
                     match timeout(HANDSHAKE, tls.accept(stream)).await {
                         Ok(Ok(stream)) => drop(place.send((stream, peer))),
-                        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with a browser"),
-                        Err(_) => tracing::debug!(%peer, "no TLS with a browser in time"),
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+                        Err(_) => tracing::debug!(%peer, "no TLS in time"),
                     }
                 });
             }

@@ -1,0 +1,130 @@
+//! What is legal, what is not, and where the fault is said to be.
+
+use std::path::Path;
+
+use super::{file::File, *};
+
+const GOOD: &str = r#"
+[hub]
+id = "north"
+ods = "5LC01"
+name = "North polyclinic"
+state = "state"
+
+[centre]
+broker = "mqtts://127.0.0.1:8883"
+ca = "ca.pem"
+certificate = "north.pem"
+key = "/etc/north.key"
+
+[[rio]]
+name = "rio"
+listen = "127.0.0.1:2575"
+
+[[secondary-care]]
+name = "pas"
+listen = "127.0.0.1:2576"
+tls = { certificate = "pas.pem", key = "pas.key" }
+
+[[emis]]
+name = "emis-marylebone"
+ods = "E87001"
+gp-connect = "https://127.0.0.1:9443/"
+"#;
+
+fn load(text: &str) -> Result<HubConfig, Vec<String>> {
+    let path = Path::new("/etc/polygate/polygate.toml");
+    let mut file = File::parse(path, text);
+    let config = HubConfig::from_file(&mut file);
+    file.finish(config).map_err(|error| match error {
+        ConfigError::Faults(faults) => faults.iter().map(Fault::to_string).collect(),
+        other => vec![other.to_string()],
+    })
+}
+
+#[test]
+fn the_template_is_legal_as_it_is_and_with_everything_switched_on() {
+    let template = template(&"north".parse().unwrap());
+    assert!(load(&template).is_ok(), "{:?}", load(&template));
+    let all: String =
+        template.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+    let config = load(&all).unwrap();
+    assert_eq!((config.rio.len(), config.secondary_care.len(), config.emis.len()), (1, 1, 1));
+    assert_eq!((config.vision.len(), config.adastra.len(), config.analyser.len()), (1, 1, 1));
+    assert!(config.mesh.is_some() && config.bars.is_some() && config.caching.is_some());
+    assert_eq!(config.route[0].to, "rio");
+}
+
+#[test]
+fn paths_are_beside_the_file_and_defaults_are_filled_in() {
+    let config = load(GOOD).unwrap();
+    assert_eq!(config.hub.state, Path::new("/etc/polygate/state"));
+    assert_eq!(config.centre.ca, Path::new("/etc/polygate/ca.pem"));
+    assert_eq!(config.centre.key, Path::new("/etc/north.key"));
+    let tls = config.secondary_care[0].tls.clone().unwrap();
+    assert_eq!(tls.certificate, Path::new("/etc/polygate/pas.pem"));
+    assert_eq!((config.rio[0].message_max_mib, config.journal.capacity_mib), (16, 8192));
+    assert_eq!((config.emis[0].ods.as_str(), config.emis[0].receives.len()), ("E87001", 2));
+    assert!(config.caching.is_none(), "nothing is kept unless it is said on what basis");
+}
+
+#[test]
+fn each_fault_is_named_with_its_place() {
+    let text = GOOD
+        .replace("id = \"north\"", "id = \"North/1\"")
+        .replace("ca = \"ca.pem\"", "cafile = \"ca.pem\"")
+        .replace("127.0.0.1:2575", "somewhere")
+        + "[[pharmacy]]\nname = \"x\"\n";
+    let faults = load(&text).unwrap_err();
+    let places: Vec<&str> =
+        faults.iter().map(|fault| fault.trim_start_matches("/etc/polygate/polygate.toml:")).collect();
+    assert_eq!(places.len(), 4, "{places:#?}");
+    assert!(places[0].starts_with("3:6: ") && places[0].contains("a-z"), "{}", places[0]);
+    assert!(places[1].starts_with("10:1: ") && places[1].contains("cafile"), "{}", places[1]);
+    assert!(places[2].starts_with("16:10: "), "{}", places[2]);
+    assert!(places[3].contains("pharmacy"), "{}", places[3]);
+}
+
+#[test]
+fn what_reads_well_and_means_something_illegal_is_a_fault_too() {
+    let cases = [
+        ("mqtts://127.0.0.1:8883", "mqtt://broker.example:1883", "centre.broker"),
+        ("mqtts://127.0.0.1:8883", "127.0.0.1", "centre.broker"),
+        ("name = \"pas\"", "name = \"rio\"", "two links are called"),
+        ("127.0.0.1:2576", "127.0.0.1:2575", "two links listen"),
+        ("[[rio]]", "[portal]\nlisten = \"0.0.0.0:8443\"\n[[rio]]", "certificate and key"),
+        ("[[rio]]", "[journal]\ncapacity-mib = 1\n[[rio]]", "at least 64"),
+        ("[[rio]]", "[rio]", "two brackets"),
+        ("[hub]", "[hub", "expected `]`"),
+        ("[[emis]]", "[[analyser]]\nname = \"x\"\n[[emis]]", "exactly one of device, listen and connect"),
+        ("ods = \"E87001\"", "ods = \"E87001\"\nmailbox = \"M\"", "needs the section [mesh]"),
+        ("ods = \"E87001\"", "ods = \"E8-01\"", "3 to 6 letters"),
+        ("name = \"emis-marylebone\"", "name = \"pas\"", "two links are called \"pas\""),
+        ("https://127.0.0.1:9443/", "http://10.1.1.1/", "without TLS"),
+        ("[[rio]]", "[[adastra]]\nname = \"a\"\nlisten = \"127.0.0.1:2576\"\n[[rio]]", "two links listen"),
+        ("[[emis]]", "[caching]\nbasis = \" \"\n[[emis]]", "without a basis nothing is kept"),
+        ("[[emis]]", "[[route]]\nwhat = [\"results\"]\nto = \"rio\"\n[[emis]]", "no link with deliver"),
+        (
+            "[[emis]]",
+            "[[route]]\nfrom = [\"x\"]\nwhat = []\nto = \"registered-practice\"\n[[emis]]",
+            "say what",
+        ),
+        ("name = \"rio\"", "name = \"rio\"\nsubscribe = [\"results\"]", "needs `deliver`"),
+    ];
+    for (from, to, expected) in cases {
+        let faults = load(&GOOD.replace(from, to)).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{to}: {faults:#?}");
+    }
+    assert!(!load("").unwrap_err().is_empty());
+}
+
+#[test]
+fn a_fault_in_a_list_is_said_where_it_stands() {
+    let second = "\n[[emis]]\nname = \"emis-two\"\nods = \"E87002\"\ngp-connect = \"nonsense\"\n";
+    let third = "\n[[emis]]\nname = \"emis-three\"\nods = \"E87003\"\ngp-connect = \"https://127.0.0.1/\"\n";
+    let text = format!("{GOOD}{second}{third}");
+    let line = text.lines().position(|line| line.contains("nonsense")).unwrap() + 1;
+    let faults = load(&text).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(faults[0].contains(&format!("polygate.toml:{line}:")), "{}", faults[0]);
+}

@@ -2,6 +2,7 @@
 
 pub mod cbor;
 pub mod edifact;
+pub mod fhir;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gzip;

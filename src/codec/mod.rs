@@ -5,5 +5,7 @@ pub mod edifact;
 pub mod fhir;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gzip;
 pub mod hl7v2;
+pub mod kettering;
 pub mod mllp;

@@ -3,6 +3,9 @@
 //!
 //! A destination has a cursor in the journal of its own, so that one that is slow or down holds up nobody else.
 
+mod lanes;
+pub mod routes;
+
 use std::{fmt, pin::Pin, sync::Arc};
 
 use bytes::Bytes;

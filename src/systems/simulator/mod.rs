@@ -4,6 +4,7 @@
 //! under the same identifier until it is accepted.
 
 pub mod gp_connect;
+pub mod mesh;
 pub mod people;
 pub mod sender;
 pub mod traffic;

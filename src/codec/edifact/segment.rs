@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt};
 
 /// No interchange seen has more than a few thousand; this bounds memory to some 4 MiB whatever comes.
 pub const SEGMENTS_MAX: usize = 100_000;
+/// No element has more than five components of text; this bounds the memory that one of 16 MiB of `:` takes.
+const COMPONENTS_MAX: usize = 1000;
 /// How far into the bytes a broken service string is looked for its end.
 const BROKEN_SERVICE_BYTES_MAX: usize = 16;
 
@@ -110,9 +112,12 @@ impl<'a> Element<'a> {
         plain(bytes, self.delimiters.release, charset)
     }
 
-    /// The text of every component.
+    /// The text of every component, of the first [`COMPONENTS_MAX`].
     pub fn texts(&self, charset: Charset) -> Vec<String> {
-        self.components().map(|bytes| plain(bytes, self.delimiters.release, charset)).collect()
+        self.components()
+            .take(COMPONENTS_MAX)
+            .map(|bytes| plain(bytes, self.delimiters.release, charset))
+            .collect()
     }
 }
 

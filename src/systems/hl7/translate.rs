@@ -278,7 +278,10 @@ impl<'a> Reading<'_, 'a> {
                     let placer = self.text(segment.field(2).component(1).bytes());
                     order = if filler.is_empty() { placer } else { filler };
                     if order.is_empty() {
-                        faults.push("obr-2-and-3-absent");
+                        // Once: the faults of a message are kept with it, within a limit.
+                        if !faults.contains(&"obr-2-and-3-absent") {
+                            faults.push("obr-2-and-3-absent");
+                        }
                         order = format!("{}:{}", self.header.control_id, items.len());
                     }
                     report = Some(segment);

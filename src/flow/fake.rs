@@ -23,7 +23,8 @@ use super::{
         OperateError, ParkedEntry, Reveal, Step,
     },
     status::{
-        CentreStatus, Condition, HubStatus, LinkState, LinkStatus, QueueStatus, RecentMessage, ViewStatus,
+        CentreStatus, Condition, DeliveryStatus, HubStatus, LinkState, LinkStatus, QueueStatus,
+        RecentMessage, ViewStatus,
     },
 };
 
@@ -196,6 +197,7 @@ pub fn calm() -> HubStatus {
             link("adastra", "Adastra", LinkState::Waiting, None),
             link("xn-550", "Analyser", LinkState::Up, Some(190)),
         ],
+        deliveries: vec![delivery("rio", LinkState::Up), delivery("emis-marylebone", LinkState::Up)],
         centre: CentreStatus {
             broker: "mqtts://broker.polysystem.example:8883".to_owned(),
             state: LinkState::Up,
@@ -232,6 +234,10 @@ pub fn troubled() -> HubStatus {
     status.centre.last_receipt = Some(before(241));
     status.links[1].state = LinkState::Down;
     status.links[1].detail = "0.0.0.0:2576 cannot be opened: address in use".to_owned();
+    let practice = &mut status.deliveries[1];
+    (practice.state, practice.detail) = (LinkState::Down, "connection refused".to_owned());
+    (practice.queued, practice.in_flight, practice.parked, practice.held) = (31, 1, 2, 5);
+    (practice.oldest, practice.oldest_age_seconds) = (Some(before(230)), 230);
     status.queue = vec![
         queue(Class::Urgent, 2, 61),
         queue(Class::Booking, 14, 198),
@@ -271,6 +277,26 @@ fn link(name: &str, kind: &'static str, state: LinkState, seconds: Option<i64>) 
         repeated: 3,
         refused: 1,
         last_message: seconds.map(before),
+    }
+}
+
+fn delivery(name: &str, state: LinkState) -> DeliveryStatus {
+    DeliveryStatus {
+        name: name.to_owned(),
+        kind: "Practice",
+        address: "127.0.0.1:2580".to_owned(),
+        state,
+        detail: String::new(),
+        queued: 0,
+        in_flight: 0,
+        parked: 0,
+        held: 0,
+        oldest: None,
+        oldest_age_seconds: 0,
+        last_accepted: Some(before(12)),
+        accepted: 4_112,
+        again: 9,
+        missed: 0,
     }
 }
 

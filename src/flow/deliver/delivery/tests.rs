@@ -16,6 +16,7 @@ use crate::{
         },
         hub::{Identity, Parts},
         link::Link,
+        operate::{Operate, OperateError, Resend, Reveal},
         receive::{Outcome, Received},
     },
     journal::{self, Journal, Log},
@@ -254,6 +255,37 @@ async fn operators_see_and_decide_what_is_parked() {
     until("it came again", || of("a").len() == 3).await;
     bench.hub.maintain().await.unwrap();
     assert!(bench.hub.alarms().standing().is_empty());
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_name_what_is_parked_and_look_before_they_send() {
+    let (ill, well) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
+    be(&ill, Mood::Refuses);
+    let bench = Bench::new(&SimulatedDisk::default(), &[("ill", &ill), ("well", &well)]);
+    bench.receive(&["a1"]).await;
+    until("it is parked for one", || bench.hub.parked().len() == 1).await;
+    until("the other has it", || got(&well) == ["a1"]).await;
+    let entry = bench.hub.parked().remove(0);
+    assert_eq!((entry.destination.as_str(), entry.reason.as_str()), ("ill", "AR 101"));
+    let preview = bench.hub.parked_show(entry.number, None).unwrap();
+    assert_eq!((preview.size_bytes, preview.content), (2, None));
+    let reveal = Reveal { reason: "to find the fault".to_owned(), by: "uid 7".to_owned() };
+    let shown = bench.hub.parked_show(entry.number, Some(&reveal)).unwrap();
+    assert_eq!(shown.content.as_deref(), Some("a1"));
+    let resend = |what: &str, to: &str, confirmed| {
+        let resend = Resend { what: what.parse().unwrap(), to: to.to_owned(), reveal: None, confirmed };
+        bench.hub.resend(&resend, "uid 7")
+    };
+    assert!(matches!(resend("pas/a1", "nobody", true), Err(OperateError::NotFound(_))));
+    assert!(matches!(resend("pas/a9", "well", true), Err(OperateError::NotFound(_))));
+    assert_eq!(resend("pas/a1", "well", false).unwrap().destination, "well");
+    assert_eq!(resend(&entry.number.to_string(), "well", true).unwrap().source_id, "a1");
+    until("it came once more", || got(&well).len() == 2).await;
+    assert!(bench.hub.parked_skip(entry.number, " ", "uid 7").is_err());
+    bench.hub.parked_skip(entry.number, "a test", "uid 7").unwrap();
+    let gone = bench.hub.parked_release(entry.number, "uid 7");
+    assert!(matches!(gone, Err(OperateError::NotFound(_))));
     bench.end().await;
 }
 

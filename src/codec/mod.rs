@@ -1,7 +1,11 @@
 //! Bytes to protocol messages and back, without I/O. Every codec has a fuzz target.
 
 pub mod cbor;
+pub mod edifact;
+pub mod fhir;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gzip;
 pub mod hl7v2;
+pub mod kettering;
 pub mod mllp;

@@ -1,7 +1,9 @@
 //! What the hub talks about: identifiers, classes, entries, patients and record items. No I/O.
 
+pub mod actor;
 pub mod entry;
 pub mod ids;
 pub mod nhs_number;
 pub mod record;
+pub mod slot;
 pub mod time;

@@ -54,6 +54,12 @@ pub enum AlarmCode {
     /// The journal had to let go of messages before they were delivered to a system.
     #[serde(rename = "PG-305")]
     DeliveryMissed,
+    /// A mailbox has not been read for so long that what lies in it may be lost.
+    #[serde(rename = "PG-310")]
+    MailboxUnread,
+    /// A report or letter was rejected or never collected after it was handed over, or nothing is heard of it.
+    #[serde(rename = "PG-311")]
+    DeliveryFailed,
     /// The record view is being rebuilt: records may be incomplete until it is done.
     #[serde(rename = "PG-401")]
     ViewRebuilding,
@@ -83,6 +89,8 @@ impl AlarmCode {
             Self::DestinationDown => "PG-303",
             Self::DeliveryParked => "PG-304",
             Self::DeliveryMissed => "PG-305",
+            Self::MailboxUnread => "PG-310",
+            Self::DeliveryFailed => "PG-311",
             Self::ViewRebuilding => "PG-401",
             Self::ViewFailing => "PG-402",
             Self::ClockUnsynchronised => "PG-501",
@@ -107,6 +115,12 @@ impl AlarmCode {
             Self::DestinationDown => "check the system and the network to it; messages are kept meanwhile",
             Self::DeliveryParked => "polygate parked list",
             Self::DeliveryMissed => "polygate message find; then polygate parked resend those it must have",
+            Self::MailboxUnread => {
+                "polygate doctor; then ask senders what came back to them as not delivered"
+            }
+            Self::DeliveryFailed => {
+                "polygate message find --quarantined; then tell the recipient by other means"
+            }
             Self::ViewRebuilding => "wait; polygate status shows how far it is",
             Self::ViewFailing => "check free disk space",
             Self::ClockUnsynchronised => "check the time server",

@@ -3,6 +3,7 @@
 
 pub mod alarm;
 pub mod aside;
+pub mod ask;
 pub mod deliver;
 #[cfg(test)]
 pub mod fake;

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-use super::hl7;
+use super::{hl7, mesh};
 
 /// A summary is a few hundred bytes; the longest kind, sender and faults make it no more than this.
 const SUMMARY_BYTES_MAX: usize = 64 << 10;
@@ -18,6 +18,8 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
     let summary: Summary = cbor::decode(&entry.body, SUMMARY_BYTES_MAX).ok()?;
     match summary.format.as_str() {
         hl7::FORMAT => hl7::translate_entry(entry),
+        mesh::FORMAT => mesh::translate_entry(entry),
+        mesh::letters::FORMAT => mesh::letters::translate_entry(entry),
         _ => None,
     }
 }

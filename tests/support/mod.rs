@@ -3,7 +3,10 @@
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test tells by panicking")]
 
 pub mod fake_broker;
+pub mod hub;
 pub mod mosquitto;
+pub mod peers;
+#[cfg(feature = "centre")]
 pub mod postgres;
 pub mod program;
 
@@ -13,8 +16,9 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+#[cfg(feature = "centre")]
+use polygate::centre::pki::{self, Issue};
 use polygate::{
-    centre::pki::{self, Issue},
     domain::{ids::HubId, time::Timestamp},
     sys::{
         clock::{Clock, SystemClock},
@@ -52,11 +56,20 @@ impl Drop for Directory {
 /// Says that a test, or a part of it, cannot run here. The test runner may hide what tests print, so the reason
 /// also goes to the file that `POLYGATE_SKIPPED` names; `tests/run` shows it at the end.
 pub fn skipped(reason: &str) {
+    told(&format!("skipped: {reason}"));
+}
+
+/// Says what a test has counted; `tests/run` shows it at the end.
+pub fn counted(counts: &str) {
+    told(&format!("counted: {counts}"));
+}
+
+fn told(line: &str) {
     use std::io::Write;
-    println!("skipped: {reason}");
+    println!("{line}");
     let Some(path) = std::env::var_os("POLYGATE_SKIPPED") else { return };
     let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-    writeln!(file, "skipped: {reason}").unwrap();
+    writeln!(file, "{line}").unwrap();
 }
 
 /// Now, by the machine's clock.
@@ -70,6 +83,7 @@ pub fn hub(id: &str) -> HubId {
 }
 
 /// An authority in `directory` with certificates for a broker on loopback, the centre, and these hubs.
+#[cfg(feature = "centre")]
 pub fn issue_all(directory: &Path, hubs: &[&str]) {
     pki::init(directory, now()).unwrap();
     pki::issue_broker(directory, &[], true, Issue::new(now())).unwrap();

@@ -228,24 +228,26 @@ impl Answer {
         let (text, name) = (self.text(nack.text), self.text(nack.code.text()));
         let coded =
             |answer: &Self, delimiter| answer.joined(delimiter, &[number.as_bytes(), &name, b"HL70357"]);
-        let location = |answer: &Self| {
-            let (occurrence, field) = (nack.location.occurrence.to_string(), nack.location.field.to_string());
-            let parts = [nack.location.segment.as_bytes(), occurrence.as_bytes(), field.as_bytes()];
-            let count = if nack.location.field == 0 { 2 } else { 3 };
-            answer.joined(answer.delimiters.component, parts.get(..count).unwrap_or_default())
-        };
-        self.field(&text);
-        self.field(b"");
-        self.field(b"");
+        let (occurrence, field) = (nack.location.occurrence.to_string(), nack.location.field.to_string());
+        let field = if nack.location.field == 0 { "" } else { &field };
+        let mut place: Vec<&[u8]> =
+            vec![nack.location.segment.as_bytes(), occurrence.as_bytes(), field.as_bytes()];
         let code = coded(self, self.delimiters.component);
-        self.field(&code);
+        // MSA-3 and MSA-6 were withdrawn with version 2.7: what they said is in ERR alone.
+        if is_before(b'7', version) {
+            for value in [&text, b"".as_slice(), b"", &code] {
+                self.field(value);
+            }
+        }
         self.bytes.extend_from_slice(b"\rERR");
-        let place = location(self);
-        if is_before_2_5(version) {
+        if is_before(b'5', version) {
             let code = coded(self, self.delimiters.subcomponent);
-            let described = self.joined(self.delimiters.component, &[&place, &code]);
+            place.push(&code);
+            let described = self.joined(self.delimiters.component, &place);
             self.field(&described);
         } else {
+            place.truncate(if field.is_empty() { 2 } else { 3 });
+            let place = self.joined(self.delimiters.component, &place);
             self.field(b"");
             self.field(&place);
             self.field(&code);
@@ -258,8 +260,9 @@ impl Answer {
     }
 }
 
-fn is_before_2_5(version: &[u8]) -> bool {
-    matches!(version.get(2), Some(b'1'..=b'4'))
+/// Whether a version is older than 2.`minor`.
+fn is_before(minor: u8, version: &[u8]) -> bool {
+    version.get(2).is_some_and(|own| (b'1'..minor).contains(own))
 }
 
 fn delimiters_as_sent(sent: Option<&[u8]>) -> Vec<u8> {
@@ -318,7 +321,7 @@ mod tests {
         let nack = Nack::new(ErrorCode::SegmentSequence, ErrorLocation::new("MSH", 1, 0));
         let other = answer("MSH$%*!@$A$B$C$D$2026$$ADT%A01$9$P$2.4", Some(nack));
         assert!(other.starts_with("MSH$%*!@$C$D$A$B$"), "{other}");
-        assert!(other.contains("ERR$MSH%1%100@Segment sequence error@HL70357"), "{other}");
+        assert!(other.contains("ERR$MSH%1%%100@Segment sequence error@HL70357"), "{other}");
         let nothing = answer("no message", Some(nack));
         assert!(nothing.starts_with("MSH|^~\\&|||||"), "{nothing}");
         assert!(nothing.contains("\nMSA|AR||"), "{nothing}");

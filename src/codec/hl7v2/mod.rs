@@ -23,6 +23,10 @@ pub use escape::{escape, unescape};
 pub use header::{Header, HeaderFault};
 pub use moment::parse_moment;
 
+/// No message needs more: a report has a few hundred segments, a scanned document in lines some thousands. Without a
+/// limit, 16 MiB of the shortest segments would take many times that once they are found and understood.
+pub const SEGMENTS_MAX: usize = 20_000;
+
 /// The five characters that structure a message (HL7 v2.4, section 2.8). Zero: the sender uses none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Delimiters {
@@ -59,6 +63,9 @@ pub enum ParseError {
     /// MSH-1 or MSH-2 make no sense: letters, digits, or one character with two meanings.
     #[error("the delimiters in MSH-1 and MSH-2 cannot be used")]
     BadDelimiters,
+    /// More than [`SEGMENTS_MAX`].
+    #[error("the message has more than {SEGMENTS_MAX} segments")]
+    TooManySegments,
 }
 
 /// A message, borrowed from the bytes that came.
@@ -85,6 +92,9 @@ impl<'a> Message<'a> {
             let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             let (segment, after) = rest.split_at(end);
             if !segment.trim_ascii().is_empty() {
+                if message.segments.len() == SEGMENTS_MAX {
+                    return Err(ParseError::TooManySegments);
+                }
                 message.segments.push(segment);
             }
             rest = after.get(1..).unwrap_or_default();
@@ -361,6 +371,13 @@ mod tests {
         ] {
             assert_eq!(Message::parse(bytes).map(|_| ()), Err(error), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn segments_are_counted() {
+        let text = |count: usize| [ADMISSION, &b"Z\r\r".repeat(count)].concat();
+        assert!(Message::parse(&text(SEGMENTS_MAX - 3)).is_ok());
+        assert_eq!(Message::parse(&text(SEGMENTS_MAX - 2)).map(|_| ()), Err(ParseError::TooManySegments));
     }
 
     #[test]

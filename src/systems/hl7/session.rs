@@ -88,6 +88,8 @@ fn understand(raw: &[u8], dialect: &Dialect) -> Result<crate::domain::record::Ev
             ParseError::Batch => refused.saying("Batches are not supported: send messages one by one"),
             ParseError::BadDelimiters => Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, 2))
                 .saying("The delimiters in MSH-1 and MSH-2 cannot be used"),
+            ParseError::TooManySegments => Nack::new(ErrorCode::InternalError, WHOLE_MESSAGE)
+                .saying("The message has more segments than this receiver takes"),
         }
     })?;
     translate(&message, dialect)

@@ -195,7 +195,10 @@ impl<'a> Reading<'_, 'a> {
         let visit = self.message.segment("PV1")?;
         let key = self.text(visit.field(19).component(1).bytes());
         if key.is_empty() {
-            faults.push("pv1-19-absent");
+            // Class N, not applicable (table 0004): the structure wants the segment, and there is no stay.
+            if visit.field(2).component(1).bytes() != b"N" {
+                faults.push("pv1-19-absent");
+            }
             return None;
         }
         let fields = [
@@ -275,7 +278,10 @@ impl<'a> Reading<'_, 'a> {
                     let placer = self.text(segment.field(2).component(1).bytes());
                     order = if filler.is_empty() { placer } else { filler };
                     if order.is_empty() {
-                        faults.push("obr-2-and-3-absent");
+                        // Once: the faults of a message are kept with it, within a limit.
+                        if !faults.contains(&"obr-2-and-3-absent") {
+                            faults.push("obr-2-and-3-absent");
+                        }
                         order = format!("{}:{}", self.header.control_id, items.len());
                     }
                     report = Some(segment);

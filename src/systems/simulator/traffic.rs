@@ -83,19 +83,15 @@ impl Traffic {
         text.push_str(&self.identity(person));
         let ward = 1 + self.entropy.below(9);
         let class = if event == "A04" { "O" } else { "I" };
-        let mut fields = vec![String::new(); 45];
-        for (number, value) in [
+        let stay = [
             (1, "1".to_owned()),
             (2, class.to_owned()),
             (3, format!("CLINIC{ward}^^^POLY")),
             (7, "C1234567^Okafor^Ada".to_owned()),
             (19, format!("{visit}^^^{}", self.facility())),
             (44, stamp(now)),
-        ] {
-            fields[number] = value;
-        }
-        fields[0] = "PV1".to_owned();
-        segment(&mut text, &fields.join("|"));
+        ];
+        segment(&mut text, &joined("PV1", 44, &stay));
         text
     }
 
@@ -104,6 +100,8 @@ impl Traffic {
         let event = self.entropy.pick(&event).copied().unwrap_or("A31");
         let mut text = self.header(control_id, "ADT", event, now);
         text.push_str(&self.identity(person));
+        // No visit, but the structures want the segment.
+        segment(&mut text, "PV1|1|N");
         text
     }
 
@@ -118,15 +116,23 @@ impl Traffic {
             "S26" => "Noshow",
             _ => "Booked",
         };
-        segment(
-            &mut text,
-            &format!(
-                "SCH|P{appointment}|F{appointment}|||||FOLLOWUP^Follow-up|||20|MIN|^^^{}|||||||||||||{status}",
-                stamp(when)
-            ),
-        );
+        let clerk = "K1^Brown^Sam";
+        let schedule = [
+            (1, format!("P{appointment}")),
+            (2, format!("F{appointment}")),
+            (6, "ROUTINE".to_owned()),
+            (7, "FOLLOWUP^Follow-up".to_owned()),
+            (9, "20".to_owned()),
+            (10, "MIN".to_owned()),
+            (11, format!("^^^{}", stamp(when))),
+            (16, clerk.to_owned()),
+            (20, clerk.to_owned()),
+            (25, status.to_owned()),
+        ];
+        segment(&mut text, &joined("SCH", 25, &schedule));
         text.push_str(&self.identity(person));
-        segment(&mut text, "AIL|1||CLINIC3^^^POLY");
+        segment(&mut text, "RGS|1");
+        segment(&mut text, "AIL|1||CLINIC3^^^POLY|C^Clinic");
         text
     }
 
@@ -228,6 +234,16 @@ impl Traffic {
 fn segment(text: &mut String, segment: &str) {
     text.push_str(segment);
     text.push('\r');
+}
+
+/// A segment of so many fields, of which these are not empty.
+fn joined(name: &str, count: usize, given: &[(usize, String)]) -> String {
+    let mut fields = vec![""; count + 1];
+    fields[0] = name;
+    for (number, value) in given {
+        fields[*number] = value;
+    }
+    fields.join("|")
 }
 
 /// `YYYYMMDDHHMMSS` with the offset of UTC, so that nobody need guess the zone.

@@ -1,0 +1,257 @@
+//! From XML to a letter.
+
+use std::borrow::Cow;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::{
+    Coded, Letter, Party, Patient, SERVICE_EVENT_TYPES, Text,
+    dates::{order_of, parse, parse_alone},
+};
+
+/// Elements, attributes and pieces of text of one letter: real ones have some hundred.
+const NODES_MAX: u32 = 50_000;
+/// How far into the bytes the XML declaration can be.
+const DECLARATION_BYTES_MAX: usize = 200;
+/// Windows-1252 from 0x80 on: what letters declared as ISO 8859-1 in truth have there.
+const WINDOWS_1252: [char; 32] = [
+    '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2c6}',
+    '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}', '\u{90}', '\u{2018}',
+    '\u{2019}', '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2dc}', '\u{2122}', '\u{161}',
+    '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
+];
+
+/// Why bytes are no letter.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KetteringError {
+    /// Not well-formed, or too large.
+    #[error("it is not well-formed XML, or larger than a letter is")]
+    Malformed,
+    /// It declares entities, which no letter does: a bomb, or a way to read files.
+    #[error("it declares entities")]
+    Entities,
+    /// Another document.
+    #[error("it is no ReportMsg")]
+    NotALetter,
+    /// Without it nobody can tell two letters apart.
+    #[error("it has no MsgId")]
+    NoMessageId,
+    /// Nobody could file it.
+    #[error("it has neither text nor coded entries")]
+    Empty,
+}
+
+/// Reads a letter.
+///
+/// # Errors
+/// See [`KetteringError`].
+pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
+    let text = decode(bytes);
+    let root = text.find("<ReportMsg").ok_or(KetteringError::NotALetter)?;
+    if text.get(..root).unwrap_or_default().contains("<!ENTITY") {
+        return Err(KetteringError::Entities);
+    }
+    let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(&text, options).map_err(|_| KetteringError::Malformed)?;
+    let report = document.root_element();
+    if !report.has_tag_name("ReportMsg") {
+        return Err(KetteringError::NotALetter);
+    }
+    let letter = Reader { report }.letter();
+    if letter.message_id.is_empty() {
+        return Err(KetteringError::NoMessageId);
+    }
+    if letter.texts.is_empty() && letter.coded.is_empty() {
+        return Err(KetteringError::Empty);
+    }
+    Ok(letter)
+}
+
+/// Text by what the declaration says, and by what the bytes can be.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let declaration = bytes[..bytes.len().min(DECLARATION_BYTES_MAX)].to_ascii_lowercase();
+    let declaration = declaration.split(|byte| *byte == b'>').next().unwrap_or_default();
+    let declared = |name: &[u8]| memchr::memmem::find(declaration, name).is_some();
+    let single = declared(b"8859-1") || declared(b"1252");
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !single || bytes.is_ascii() => Cow::Borrowed(text),
+        _ => Cow::Owned(bytes.iter().map(|byte| windows_1252(*byte)).collect()),
+    }
+}
+
+fn windows_1252(byte: u8) -> char {
+    match byte {
+        0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
+}
+
+struct Reader<'a, 'input> {
+    report: Node<'a, 'input>,
+}
+
+impl<'a, 'input> Reader<'a, 'input> {
+    fn letter(&self) -> Letter {
+        let report = self.report;
+        let clinical = child(report, "ClinicalReport").unwrap_or(report);
+        let matching = child(report, "PatientMatchingInfo").unwrap_or(report);
+        let (issued, event) = (text(report, "MsgIssueDate"), self.event_date(clinical));
+        let (created, born) = (text(clinical, "DocCreationDate"), text(matching, "BirthDate"));
+        let all = [&issued, &event, &created, &born];
+        let order = order_of(all.iter().map(|text| text.as_str()));
+        let date = |text: &str| order.map_or_else(|| parse_alone(text), |order| parse(text, order));
+        let mut faults = Vec::new();
+        let unclear = |text: &String| !text.is_empty() && date(text).is_none();
+        if all.into_iter().any(unclear) {
+            faults.push("date-unclear");
+        }
+        let service_event_type = self.anywhere("ServiceEventType");
+        if !service_event_type.is_empty() && !SERVICE_EVENT_TYPES.contains(&service_event_type.as_str()) {
+            faults.push("service-event-type-unknown");
+        }
+        Letter {
+            message_id: text(report, "MsgId"),
+            issued: date(&issued).unwrap_or_default(),
+            sender: text(report, "MsgSender"),
+            recipient: text(report, "MsgRecipient"),
+            patient: patient(matching, date(&born).unwrap_or_default()),
+            to: self.party("ServiceRequester"),
+            from: self.party("ServiceProvider"),
+            report_id: text(clinical, "ReportID"),
+            report_type: text(clinical, "ReportType"),
+            report_code: text(clinical, "ReportCode"),
+            contributor: text(clinical, "ReportContributor"),
+            service_event_type,
+            event_date: date(&event).unwrap_or_default(),
+            created: date(&created).unwrap_or_default(),
+            texts: self.texts(),
+            coded: self.coded(),
+            faults,
+        }
+    }
+
+    /// The event's own date, or the related date of role 82, which is where Vision looks.
+    fn event_date(&self, clinical: Node<'a, 'input>) -> String {
+        let own = text(clinical, "EventDate");
+        if !own.is_empty() {
+            return own;
+        }
+        let related = self.report.descendants().filter(|node| node.has_tag_name("RelDate"));
+        let of_event = |node: &Node<'_, '_>| {
+            node.attributes().any(|attribute| attribute.value() == "82")
+                || node.children().any(|child| child.text().is_some_and(|text| text.trim() == "82"))
+        };
+        let mut dates =
+            related.filter(of_event).flat_map(|node| node.descendants()).filter_map(|node| node.text());
+        dates.find(|text| 8 <= text.trim().len()).map(|text| text.trim().to_owned()).unwrap_or_default()
+    }
+
+    fn anywhere(&self, name: &str) -> String {
+        let found = self.report.descendants().find(|node| node.has_tag_name(name));
+        found.map(content).unwrap_or_default()
+    }
+
+    fn party(&self, role: &str) -> Party {
+        let agent = child(self.report, role).map(|node| text(node, "IdValue")).unwrap_or_default();
+        let parties = self.report.descendants().filter(|node| node.has_tag_name("Party"));
+        let mut mine = parties.filter(|node| node.attribute("AgentId") == Some(agent.as_str()));
+        let Some(node) = mine.next() else { return Party::default() };
+        let coded = |name: &str| {
+            let found = child(node, name);
+            let sort = found.and_then(|found| found.attribute("IdType")).unwrap_or_default();
+            (found.map(content).unwrap_or_default(), sort.to_owned())
+        };
+        Party {
+            organisation: coded("OrgCode"),
+            organisation_name: text(node, "OrgName"),
+            department: text(node, "DepartmentName"),
+            person: coded("HcpCode"),
+            person_name: text(node, "HcpName"),
+        }
+    }
+
+    fn texts(&self) -> Vec<Text> {
+        let items = self.report.descendants().filter(|node| node.has_tag_name("TextItem"));
+        let texts = items.map(|item| Text {
+            markup: text(item, "TextMarkupIndicator"),
+            block: child(item, "TextBlock").map(whole).unwrap_or_default(),
+        });
+        texts.filter(|text| !text.block.trim().is_empty()).collect()
+    }
+
+    fn coded(&self) -> Vec<Coded> {
+        let codes = self.report.descendants().filter(|node| node.has_tag_name("ClinicalCode"));
+        let coded = codes.map(|node| {
+            let (long, short) = (text(node, "Term60"), text(node, "Term30"));
+            let part = |name| node.attribute(name).unwrap_or_default();
+            Coded {
+                code: text(node, "CodeName"),
+                scheme: format!("{} {}", part("Type"), part("Schema")).trim().to_owned(),
+                term: if long.is_empty() { short } else { long },
+                value: (text(node, "Value1"), text(node, "Unit1")),
+            }
+        });
+        coded.filter(|coded| !coded.code.is_empty() || !coded.term.is_empty()).collect()
+    }
+}
+
+fn patient(node: Node<'_, '_>, birth_date: String) -> Patient {
+    let mut patient =
+        Patient { birth_date, gender: gender(&text(node, "Sex")).to_owned(), ..Patient::default() };
+    for id in node.descendants().filter(|node| node.has_tag_name("Id")) {
+        let (sort, value) = (text(id, "IdType"), text(id, "IdValue"));
+        if sort.eq_ignore_ascii_case("nhs") || sort.eq_ignore_ascii_case("nhsnumber") {
+            patient.nhs_number = value;
+        } else if !value.is_empty() {
+            patient.numbers.push((sort, value));
+        }
+    }
+    // CU is the name in use; others are former ones and aliases.
+    let names: Vec<_> = node.children().filter(|node| node.has_tag_name("PersonName_s")).collect();
+    let current = names.iter().find(|name| text(**name, "PersonNameType") == "CU").or_else(|| names.first());
+    if let Some(name) = current.and_then(|name| child(*name, "StructPersonName")) {
+        patient.family_name = text(name, "FamilyName");
+        patient.given_name = text(name, "GivenName");
+        patient.title = text(name, "Title");
+    }
+    let mut addresses = node.children().filter(|node| node.tag_name().name().starts_with("Address"));
+    if let Some(address) = addresses.next() {
+        patient.postcode = text(address, "PostCode");
+        let lines = address.descendants().filter(|node| {
+            node.is_element()
+                && !node.has_tag_name("PostCode")
+                && !node.children().any(|node| node.is_element())
+        });
+        patient.address = lines.map(content).filter(|line| !line.is_empty()).collect();
+    }
+    patient
+}
+
+fn gender(code: &str) -> &'static str {
+    match code {
+        "1" | "M" => "M",
+        "2" | "F" => "F",
+        "0" => "U",
+        "9" => "O",
+        _ => "",
+    }
+}
+
+fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+    node.children().find(|child| child.has_tag_name(name))
+}
+
+fn text(node: Node<'_, '_>, name: &str) -> String {
+    child(node, name).map(content).unwrap_or_default()
+}
+
+/// An element's text in one line.
+fn content(node: Node<'_, '_>) -> String {
+    whole(node).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An element's text as it is, pieces between comments and sections together.
+fn whole(node: Node<'_, '_>) -> String {
+    node.descendants().filter(|node| node.is_text()).filter_map(|node| node.text()).collect()
+}

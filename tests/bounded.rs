@@ -1,0 +1,265 @@
+//! Whatever comes, of whatever length a message may have: each codec ends, and takes no more memory than a stated
+//! multiple of it.
+#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
+
+#[path = "support/mod.rs"]
+mod support;
+#[path = "fuzz/targets.rs"]
+mod targets;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The longest message that a hub takes, in bytes.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Parts within parts that a reader which calls itself for each would not survive.
+const DEPTH: usize = 100_000;
+/// What a codec may take besides a multiple of its input, in bytes.
+const FIXED_BYTES: usize = 1 << 20;
+/// Bytes that mean something to some protocol, and some that mean nothing to any.
+const SPECIAL: &[u8] =
+    b"\0\x02\x03\x04\x05\x06\x0b\x0d\x15\x17\x1c\n \"&'+:,-/;<>?A0[]{}\\^|~\x7f\x80\xc3\xff";
+
+/// One format, and what makes its readers work hard.
+struct Format {
+    /// Its target.
+    name: &'static str,
+    /// How many times its input it may take, while it is read, understood and looked at.
+    multiple: usize,
+    /// How a document begins, so that what follows is read at all.
+    head: &'static [u8],
+    /// What a document may be made of, again and again.
+    units: &'static [&'static [u8]],
+    /// How it ends.
+    tail: &'static [u8],
+}
+
+/// Feeds a format with everything, and fails on the first input that takes too much.
+fn feed(format: &Format) {
+    // The measure is of the whole process: one at a time.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut highest = 0.0_f64;
+    let mut put = |what: &str, input: Vec<u8>| {
+        assert!(input.len() <= MESSAGE_BYTES_MAX, "{what} is longer than a message may be");
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        (targets::target(format.name).take_in)(&input);
+        let taken = MEMORY.peak_usage().saturating_sub(before);
+        let most = format.multiple * input.len() + FIXED_BYTES;
+        assert!(taken <= most, "{}: {what}: {taken} bytes for an input of {}", format.name, input.len());
+        highest = highest.max(taken as f64 / input.len().max(FIXED_BYTES) as f64);
+    };
+    for byte in SPECIAL {
+        put(&format!("the byte {byte:#04x}"), vec![*byte; MESSAGE_BYTES_MAX]);
+        put(&format!("a head, then the byte {byte:#04x}"), filled(format.head, &[*byte], format.tail));
+    }
+    for unit in format.units {
+        put(&format!("a head, then {}", unit.escape_ascii()), filled(format.head, unit, format.tail));
+        put(&format!("{} without an end", unit.escape_ascii()), filled(format.head, unit, b""));
+    }
+    for (what, input) in nested().into_iter().chain(bombs()) {
+        put(what, input);
+    }
+    support::counted(&format!("{}: takes at most {highest:.1} times an input of 16 MiB", format.name));
+}
+
+/// A head, a unit as often as there is room, and a tail: as long as a message may be.
+fn filled(head: &[u8], unit: &[u8], tail: &[u8]) -> Vec<u8> {
+    let room = MESSAGE_BYTES_MAX - head.len() - tail.len();
+    [head, &unit.repeat(room / unit.len()), tail].concat()
+}
+
+/// Parts within parts, with and without an end.
+fn nested() -> Vec<(&'static str, Vec<u8>)> {
+    let text = |open: &str, close: &str, ends: bool| {
+        let end = if ends { close.repeat(DEPTH) } else { String::new() };
+        (open.repeat(DEPTH) + &end).into_bytes()
+    };
+    vec![
+        ("lists in lists", text("[", "]", true)),
+        ("lists without an end", text("[", "]", false)),
+        (
+            "objects in objects",
+            [b"{\"resourceType\":\"Bundle\",\"a\":".to_vec(), text("{\"a\":", "}", true)].concat(),
+        ),
+        ("objects without an end", text("{\"a\":", "}", false)),
+        ("elements in elements", text("<a>", "</a>", true)),
+        ("elements without an end", text("<a>", "</a>", false)),
+        ("elements in a resource", [b"<Bundle>".to_vec(), text("<entry>", "</entry>", true)].concat()),
+        ("CBOR lists in lists", vec![0x81; DEPTH]),
+        ("CBOR maps in maps", [0xa1, 0x61, 0x61].repeat(DEPTH)),
+        (
+            "CBOR that claims to be longer than anything",
+            vec![0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        ),
+    ]
+}
+
+/// Small documents that become large ones if their entities are believed, and ones that ask for a file.
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let mut laughs = String::from("<?xml version=\"1.0\"?><!DOCTYPE Bundle [<!ENTITY a0 \"lol\">");
+    for level in 1..30 {
+        let before = format!("&a{};", level - 1).repeat(10);
+        laughs.push_str(&format!("<!ENTITY a{level} \"{before}\">"));
+    }
+    laughs.push_str("]><Bundle><id value=\"&a29;\"/><text>&a29;</text></Bundle>");
+    let long = "x".repeat(1 << 20);
+    let quadratic = format!(
+        "<!DOCTYPE Bundle [<!ENTITY a \"{long}\">]><Bundle><text>{}</text></Bundle>",
+        "&a;".repeat(1 << 20)
+    );
+    let file =
+        "<!DOCTYPE Bundle [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><Bundle><id value=\"&f;\"/></Bundle>";
+    let endless =
+        "<!DOCTYPE Bundle [<!ENTITY a \"&b;\"><!ENTITY b \"&a;\">]><Bundle><text>&a;</text></Bundle>";
+    vec![
+        ("a billion laughs", laughs.into_bytes()),
+        ("an entity of 1 MiB, a million times", quadratic.into_bytes()),
+        ("an entity from a file", file.as_bytes().to_vec()),
+        ("entities that name each other", endless.as_bytes().to_vec()),
+    ]
+}
+
+/// Every file below a folder; none if there is no such folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_seed_of_the_fuzz_targets_is_survived() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for target in &targets::TARGETS {
+        let family = target.name.split('-').next().unwrap();
+        let seeds = [root.join("fuzz/seeds").join(target.name), root.join("conformance").join(family)];
+        for path in seeds.iter().flat_map(|folder| files(folder)) {
+            (target.try_all)(&fs::read(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn cbor() {
+    feed(&Format {
+        name: "cbor",
+        multiple: 1,
+        head: b"\x9a\x00\xff\xff\xff",
+        units: &[b"\xf6", b"\xa0", b"\x80", b"\x60", b"\x40"],
+        tail: b"\xff",
+    });
+}
+
+#[test]
+fn edifact() {
+    feed(&Format {
+        name: "edifact",
+        multiple: 4,
+        head: b"UNB+UNOC:3+000000004400009:80+000000024600009:80+260105:1015+1++MEDRPT'\
+            UNH+1+MEDRPT:0:1:RT:NHS003'BGM+LSR'S02+02'RFF+SRI:1'S07+07'PNA+PAT+9990000018:OPI+++SU:A'",
+        units: &[
+            b"GIS+N'",
+            b"GIS+N'INV+MQ+44I4.:911::K'RSL+NV+1++:::g'",
+            b"S16+16'SEQ++1'SPC+TSP+:::B'",
+            b"FTX+SPC+++a:b:c:d:e'",
+            b"S20+20'RND+U+1+2'",
+            b"NAD+MR+G9999998:900'",
+            b"S01+01'NAD+MR+G9999998:900'",
+            b"UNT+1+1'UNH+1+MEDRPT:0:1:RT:NHS003'",
+            b"?'",
+        ],
+        tail: b"'UNT+9+1'UNZ+1+1'",
+    });
+}
+
+// Its own limit is 192 MiB by estimate; a list that grows is there twice while it does.
+#[test]
+fn fhir_json() {
+    feed(&Format {
+        name: "fhir-json",
+        multiple: 18,
+        head: b"{\"resourceType\":\"Bundle\",\"entry\":[1,",
+        units: &[
+            b"{},",
+            b"[],",
+            b"[[]],",
+            b"1,",
+            b"\"\",",
+            b"{\"a\":{}},",
+            b"null,",
+            b"\"\\u0041\",",
+            b"\\u0041",
+        ],
+        tail: b"1]}",
+    });
+}
+
+#[test]
+fn fhir_xml() {
+    feed(&Format {
+        name: "fhir-xml",
+        multiple: 18,
+        head: b"<Bundle xmlns=\"http://hl7.org/fhir\">",
+        units: &[
+            b"<entry/>",
+            b"<entry><resource/></entry>",
+            b"<id value=\"\"/>",
+            b"<text><div/></text>",
+            b"<!---->",
+            b"&amp;",
+            b"&#65;",
+            b"<?a?>",
+            b"<![CDATA[]]>",
+        ],
+        tail: b"</Bundle>",
+    });
+}
+
+const UNITS_OF_HL7: &[&[u8]] = &[
+    b"OBX|1|NM|A^B||1\r",
+    b"OBX\r",
+    b"OBR\r",
+    b"PID|1||H1~H2~H3\r",
+    b"Z\r",
+    b"\\F\\",
+    b"\\X41\\",
+    b"\\X",
+    b"&^~|",
+];
+
+#[test]
+fn hl7v2() {
+    // As many segments as are taken, each as long as a message then allows.
+    let longest = [b"OBX|1|NM|A^B||".as_slice(), &[b'x'; 830], b"\r"].concat();
+    let units: Vec<&'static [u8]> = vec![longest.leak()];
+    let of_longest = units.leak();
+    for units in [UNITS_OF_HL7, of_longest] {
+        feed(&Format {
+            name: "hl7v2",
+            multiple: 8,
+            head:
+                b"MSH|^~\\&|LAB|RQ6|PG|5LC01|20260105101500||ORU^R01|M1|P|2.4\rPID|1||H1\rOBR|1|P1|F1|A^B\r",
+            units,
+            tail: b"\r",
+        });
+    }
+}
+
+#[test]
+fn mllp() {
+    feed(&Format {
+        name: "mllp",
+        multiple: 4,
+        head: b"\x0b",
+        units: &[b"\x0b\x1c\r", b"\x1c\r", b"\x0bMSH|\x1c\r", b"\x1c\x0b", b"MSH|^~\\&|"],
+        tail: b"\x1c\r",
+    });
+}

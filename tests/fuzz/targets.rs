@@ -1,0 +1,88 @@
+//! What is done with any bytes at all, for each format. Nothing may panic or disagree with itself.
+
+use polygate::{
+    codec::{
+        edifact::{self, Interchange, Segments},
+        fhir, fuzz,
+        hl7v2::Message,
+        mllp::Deframer,
+    },
+    systems::{hl7, mesh, secondary_care},
+};
+
+/// A codec, and what is done with it.
+pub struct Target {
+    /// Its name: that of its fuzz target.
+    pub name: &'static str,
+    /// Reads the bytes to the last part, writes what came out, and reads that again: for fuzzers.
+    pub try_all: fn(&[u8]),
+    /// Reads and understands the bytes as a hub does, and nothing else: what `tests/bounded.rs` measures.
+    pub take_in: fn(&[u8]),
+}
+
+/// One for each codec.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
+    Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
+    Target { name: "fhir-json", try_all: all_of_fhir_json, take_in: fhir },
+    Target { name: "fhir-xml", try_all: all_of_fhir_xml, take_in: fhir },
+    Target { name: "hl7v2", try_all: all_of_hl7v2, take_in: hl7v2 },
+    Target { name: "mllp", try_all: fuzz::mllp, take_in: mllp },
+];
+
+/// The target of a name.
+///
+/// # Panics
+/// If there is none.
+pub fn target(name: &str) -> &'static Target {
+    TARGETS.iter().find(|target| target.name == name).expect("a target of this name")
+}
+
+fn all_of_edifact(data: &[u8]) {
+    edifact::fuzzing::edifact(data);
+    edifact(data);
+}
+
+fn edifact(data: &[u8]) {
+    let Ok(segments) = Segments::of(data) else { return };
+    let Ok(interchange) = Interchange::of(&segments) else { return };
+    for message in &interchange.messages {
+        drop(mesh::translate(&interchange.header, message));
+    }
+}
+
+fn all_of_fhir_json(data: &[u8]) {
+    if data.first() != Some(&b'<') {
+        fhir::fuzzing::one_input(data);
+    }
+}
+
+fn all_of_fhir_xml(data: &[u8]) {
+    if data.first() == Some(&b'<') {
+        fhir::fuzzing::one_input(data);
+    }
+}
+
+fn fhir(data: &[u8]) {
+    drop(fhir::read(data));
+}
+
+fn all_of_hl7v2(data: &[u8]) {
+    fuzz::hl7v2(data);
+    hl7v2(data);
+}
+
+fn hl7v2(data: &[u8]) {
+    if let Ok(message) = Message::parse(data) {
+        drop(hl7::translate(&message, &secondary_care::DIALECT));
+    }
+}
+
+fn mllp(data: &[u8]) {
+    // As much as a hub takes in a message, in pieces as a socket brings them.
+    let mut deframer = Deframer::new(16 << 20);
+    for piece in data.chunks(64 << 10) {
+        deframer.push(piece);
+        while deframer.next_frame().is_some() {}
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod entry;
 pub mod ids;
+pub mod matching;
 pub mod nhs_number;
 pub mod record;
 pub mod time;

@@ -15,6 +15,7 @@ mod edifact;
 mod event;
 mod gaps;
 mod hl7v2;
+mod kettering;
 mod shared;
 
 use std::{fs, path::Path};
@@ -22,7 +23,8 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 2] = [("edifact", edifact::read), ("hl7v2", hl7v2::read)];
+const PROTOCOLS: [(&str, Read); 3] =
+    [("edifact", edifact::read), ("hl7v2", hl7v2::read), ("kettering", kettering::read)];
 
 #[test]
 fn every_own_case_comes_out_as_expected() {

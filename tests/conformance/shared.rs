@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{case::paths, edifact, gaps::Gaps, hl7v2, support};
+use crate::{case::paths, edifact, gaps::Gaps, hl7v2, kettering, support};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub const FOLDERS: [(&str, Judge); 12] = [
     ("hl7v2-microsoft", hl7v2::judge),
     ("itk-cda-nhs111", unread),
     ("itk-spine-envelopes", unread),
-    ("kettering-xml", unread),
+    ("kettering-xml", kettering::judge),
     ("vendor-xsd-emis-adastra-tpp", unread),
 ];
 

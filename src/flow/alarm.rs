@@ -45,6 +45,12 @@ pub enum AlarmCode {
     /// Messages that could not be taken in are kept aside.
     #[serde(rename = "PG-302")]
     MessagesQuarantined,
+    /// A mailbox has not been read for so long that what lies in it may be lost.
+    #[serde(rename = "PG-310")]
+    MailboxUnread,
+    /// A report or letter was rejected or never collected after it was handed over, or nothing is heard of it.
+    #[serde(rename = "PG-311")]
+    DeliveryFailed,
     /// The record view is being rebuilt: records may be incomplete until it is done.
     #[serde(rename = "PG-401")]
     ViewRebuilding,
@@ -71,6 +77,8 @@ impl AlarmCode {
             Self::Certificate => "PG-205",
             Self::ListenerDown => "PG-301",
             Self::MessagesQuarantined => "PG-302",
+            Self::MailboxUnread => "PG-310",
+            Self::DeliveryFailed => "PG-311",
             Self::ViewRebuilding => "PG-401",
             Self::ViewFailing => "PG-402",
             Self::ClockUnsynchronised => "PG-501",
@@ -92,6 +100,12 @@ impl AlarmCode {
             Self::Certificate => "replace the files named; no restart is needed",
             Self::ListenerDown => "polygate doctor; another program may hold the port",
             Self::MessagesQuarantined => "polygate message find --quarantined",
+            Self::MailboxUnread => {
+                "polygate doctor; then ask senders what came back to them as not delivered"
+            }
+            Self::DeliveryFailed => {
+                "polygate message find --quarantined; then tell the recipient by other means"
+            }
             Self::ViewRebuilding => "wait; polygate status shows how far it is",
             Self::ViewFailing => "check free disk space",
             Self::ClockUnsynchronised => "check the time server",

@@ -89,10 +89,36 @@ impl Aside {
         Ok(Kept::Yes)
     }
 
+    /// Keeps an item durably under a name, instead of one that is there already.
+    ///
+    /// # Errors
+    /// The disk's; what was there then stands.
+    pub fn replace<T: Serialize>(&self, name: &str, item: &T) -> io::Result<Kept> {
+        let path = self.path(name);
+        let Ok(file) = self.disk.open(&path) else { return self.keep(name, item) };
+        let before = file.length()?;
+        let content = cbor::encode(item).map_err(|_| io::ErrorKind::InvalidData)?;
+        replace_file(self.disk.as_ref(), &path, &content)?;
+        self.bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(before.min(self.bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
+        Ok(Kept::Yes)
+    }
+
     /// Reads one item; none if there is none of that name, or it cannot be read.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let content = read_file(self.disk.as_ref(), &self.path(name), FILE_BYTES_MAX as u64).ok()?;
-        cbor::decode(&content, FILE_BYTES_MAX).ok()
+        self.read(name).ok().flatten()
+    }
+
+    /// Reads one item; none if there is none of that name, or it is damaged.
+    ///
+    /// # Errors
+    /// The disk's: it may be there all the same.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        match read_file(self.disk.as_ref(), &self.path(name), FILE_BYTES_MAX as u64) {
+            Ok(content) => Ok(cbor::decode(&content, FILE_BYTES_MAX).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Every item's name, sorted.

@@ -92,6 +92,12 @@ impl Hub {
     /// Keeps a message aside that could not be taken in, so that someone can see what was wrong with it.
     /// Its sender is told no either way. Writes to disk: call it where blocking is allowed.
     pub fn quarantine(&self, message: &Quarantined) {
+        self.keep_aside(message);
+    }
+
+    /// The same, and says whether the message is durable in the quarantine: false if that is full or the disk fails,
+    /// and then an edge that would drop it must not. Writes to disk: call it where blocking is allowed.
+    pub fn keep_aside(&self, message: &Quarantined) -> bool {
         let identity = Identity::of(&[message.system.as_bytes(), message.reason.as_bytes()], &message.raw);
         let name = format!("{:032x}", u128::from_be_bytes(identity.digest));
         self.note(RecentMessage {
@@ -101,7 +107,8 @@ impl Hub {
             source_id: message.source_id.clone(),
             outcome: "refused",
         });
-        match self.quarantine.keep(&name, message) {
+        let kept = self.quarantine.keep(&name, message);
+        match &kept {
             Ok(Kept::Yes) => tracing::warn!(
                 system = message.system,
                 source_id = message.source_id,
@@ -116,6 +123,7 @@ impl Hub {
             ),
             Err(error) => tracing::error!(%error, system = message.system, "message cannot be kept aside"),
         }
+        matches!(kept, Ok(Kept::Yes))
     }
 
     fn count(&self, link: &Link, notes: Vec<(String, String)>, outcomes: &[Outcome], now: Timestamp) {

@@ -497,7 +497,10 @@ impl Log {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => break,
                 _ => {}
             }
-            self.shared.index_mut().segments.pop_front();
+            let mut index = self.shared.index_mut();
+            index.note_overtaken(&front, &self.options.consumers);
+            index.segments.pop_front();
+            drop(index);
             self.recount();
         }
         self.expire();

@@ -37,6 +37,8 @@ pub(super) struct Index {
     pub(super) status: Status,
     /// Where damage has been found since the start, so that it is counted once.
     pub(super) damage: BTreeSet<Position>,
+    /// For each consumer, entries in segments that had to go before it was past them, since the start.
+    pub(super) overtaken: BTreeMap<String, u64>,
 }
 
 /// The journal's condition, for operators.
@@ -135,6 +137,12 @@ impl Shared {
         self.index().cursors.consumers.get(name).copied().unwrap_or_default()
     }
 
+    /// How many entries, at most, had to go since the start before a consumer had seen them, because room was
+    /// wanted for new ones. The centre has them.
+    pub fn overtaken(&self, consumer: &str) -> u64 {
+        self.index().overtaken.get(consumer).copied().unwrap_or(0)
+    }
+
     /// Where the oldest entry is that is still here.
     pub fn beginning(&self) -> Position {
         let first = self.index().segments.front().map(|segment| segment.number);
@@ -208,6 +216,22 @@ impl Index {
             && consumers.iter().all(|name| {
                 self.cursors.consumers.get(name).is_some_and(|position| segment.end() <= *position)
             })
+    }
+
+    /// Notes who of the consumers was not past a segment that goes.
+    pub(super) fn note_overtaken(&mut self, segment: &Segment, consumers: &[String]) {
+        let entries: u64 = Class::ALL
+            .into_iter()
+            .map(|class| segment.span(Lane::of(class)))
+            .filter(|span| !span.is_empty())
+            .map(|span| span.last - span.first + 1)
+            .sum();
+        for name in consumers {
+            let past = self.cursors.consumers.get(name).is_some_and(|position| segment.end() <= *position);
+            if !past {
+                *self.overtaken.entry(name.clone()).or_default() += entries;
+            }
+        }
     }
 
     fn queued(&self, lane: Lane) -> u64 {

@@ -180,6 +180,24 @@ fn a_segment_goes_only_when_released_and_consumed() {
 }
 
 #[test]
+fn a_consumer_that_is_far_behind_holds_up_nobody_and_learns_what_it_missed() {
+    let disk = SimulatedDisk::default();
+    let names = || vec!["fast".to_owned(), "slow".to_owned()];
+    let bounded = Options { capacity_bytes: 64 << 10, consumers: names(), ..options() };
+    let (mut log, recovery) = try_open(&disk, bounded).unwrap();
+    for name in 0..2000 {
+        assert!(committed(&commit(&mut log, [name])[0]), "message {name}");
+        for lane in 0..3 {
+            log.release(recovery.epoch, Lane(lane), u64::MAX);
+        }
+        log.advance("fast", log.shared().end());
+    }
+    assert_eq!(log.shared().overtaken("fast"), 0);
+    let kept = contents(&log).len() as u64;
+    assert_eq!(log.shared().overtaken("slow"), 2000 - kept);
+}
+
+#[test]
 fn a_full_journal_refuses_and_takes_again_once_the_centre_has_confirmed() {
     let disk = SimulatedDisk::default();
     let (mut log, recovery) = try_open(&disk, Options { capacity_bytes: 64 << 10, ..options() }).unwrap();

@@ -19,6 +19,7 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
     match summary.format.as_str() {
         hl7::FORMAT => hl7::translate_entry(entry),
         mesh::FORMAT => mesh::translate_entry(entry),
+        mesh::letters::FORMAT => mesh::letters::translate_entry(entry),
         _ => None,
     }
 }

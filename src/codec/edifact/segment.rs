@@ -270,7 +270,7 @@ fn usable(delimiters: Delimiters) -> bool {
 
 /// Text as it is written: service characters released, and nothing that ISO 8859-1 cannot say.
 ///
-/// Typographic signs become what a typewriter had; any other character outside ISO 8859-1 becomes `?`. The second
+/// Typographic signs become what a typewriter had, and letters of Latin Extended-A lose their marks; any other character outside ISO 8859-1 becomes `?`. The second
 /// value is how many of those there were, so that a caller can refuse to send them.
 pub fn released(text: &str, delimiters: Delimiters) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(text.len());
@@ -298,6 +298,10 @@ pub fn released(text: &str, delimiters: Delimiters) -> (Vec<u8>, usize) {
     (out, lost)
 }
 
+/// Latin Extended-A (U+0100 to U+017F) without its marks: what British systems print of most names from elsewhere.
+const UNMARKED: &str = "AaAaAaCcCcCcCcDdDdEeEeEeEeEeGgGgGgGgHhHhIiIiIiIiIiIiJjKkkLlLlLlL\
+                        lLlNnNnNnnNnOoOoOoOoRrRrRrSsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";
+
 /// A character in ISO 8859-1; empty if there is none for it, and for control characters.
 fn typewriter(character: char) -> Cow<'static, str> {
     let plain = match character {
@@ -311,6 +315,14 @@ fn typewriter(character: char) -> Cow<'static, str> {
         '\u{03bc}' => "\u{b5}",
         '\u{2022}' => "*",
         '\u{2009}' | '\u{202f}' => " ",
+        '\u{218}' => "S",
+        '\u{219}' => "s",
+        '\u{21a}' => "T",
+        '\u{21b}' => "t",
+        '\u{100}'..='\u{17f}' => {
+            let at = usize::try_from(u32::from(character) - 0x100).unwrap_or(0);
+            UNMARKED.get(at..=at).unwrap_or_default()
+        }
         _ if character.is_control() || 0xff < u32::from(character) => "",
         _ => return Cow::Owned(character.to_string()),
     };

@@ -275,9 +275,9 @@ impl Lanes {
         &self.parked
     }
 
-    /// Whether a message is under way.
-    pub fn is_in_flight(&self, order: Order) -> bool {
-        self.in_flight.contains(&order)
+    /// How urgent a message is.
+    pub fn class(&self, order: Order) -> Option<Class> {
+        self.items.get(&order).map(|item| item.class)
     }
 
     /// The messages that wait behind parked ones.

@@ -3,8 +3,10 @@
 //!
 //! A destination has a cursor in the journal of its own, so that one that is slow or down holds up nobody else.
 
+mod desk;
 mod lanes;
 pub mod routes;
+mod state;
 
 use std::{fmt, pin::Pin, sync::Arc};
 

@@ -1,0 +1,9 @@
+//! Stand-ins around MESH: a server of mailboxes, a practice behind one of them, and a laboratory behind another.
+
+pub mod laboratory;
+pub mod practice;
+mod server;
+mod store;
+
+pub use server::serve;
+pub use store::MeshServer;

@@ -14,6 +14,7 @@ mod compare;
 mod edifact;
 mod event;
 mod gaps;
+mod gp_connect;
 mod hl7v2;
 mod kettering;
 mod shared;
@@ -23,8 +24,12 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 3] =
-    [("edifact", edifact::read), ("hl7v2", hl7v2::read), ("kettering", kettering::read)];
+const PROTOCOLS: [(&str, Read); 4] = [
+    ("edifact", edifact::read),
+    ("gp-connect", gp_connect::read),
+    ("hl7v2", hl7v2::read),
+    ("kettering", kettering::read),
+];
 
 #[test]
 fn every_own_case_comes_out_as_expected() {

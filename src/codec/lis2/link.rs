@@ -37,6 +37,17 @@ pub enum Role {
     Instrument,
 }
 
+/// How a sender cuts messages into frames: three habits are about, and receivers must bear them all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Framing {
+    /// Each record in a frame of its own, as the standard shows it.
+    RecordAFrame,
+    /// The whole message in one frame, as far as a frame may be long.
+    MessageAFrame,
+    /// Each record in a frame that is numbered 1.
+    NumbersRestart,
+}
+
 /// What is to become of a message that was handed out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
@@ -78,7 +89,6 @@ impl std::fmt::Debug for Action {
 pub struct Conversation {
     role: Role,
     message_bytes_max: usize,
-    frame_text_bytes_max: usize,
     framer: Framer,
     state: State,
     pending: BytesMut,
@@ -124,7 +134,6 @@ impl Conversation {
         Self {
             role,
             message_bytes_max,
-            frame_text_bytes_max: TEXT_BYTES_MAX,
             framer: Framer::default(),
             state: State::Neutral,
             pending: BytesMut::new(),
@@ -168,13 +177,13 @@ impl Conversation {
         self.receive(&pending, now);
     }
 
-    /// Sends a message as soon as the line is free; its records as they are to stand in frames, one each.
-    /// One at a time: false if another is still on its way.
-    pub fn send(&mut self, records: &[&[u8]], now: Duration) -> bool {
+    /// Sends a message, records with their line ends, as soon as the line is free. One at a time: false if another
+    /// is still on its way.
+    pub fn send(&mut self, message: &[u8], framing: Framing, now: Duration) -> bool {
         if self.outgoing.is_some() {
             return false;
         }
-        let frames = frames(records, self.frame_text_bytes_max);
+        let frames = frames(message, framing, TEXT_BYTES_MAX);
         self.outgoing = Some(Outgoing { frames, next: 0, attempts: 0, enquiries: 0 });
         if matches!(self.state, State::Neutral) {
             self.enquire(now);
@@ -394,17 +403,27 @@ fn ends_a_message(received: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// One frame for each record, or several for a long one.
-fn frames(records: &[&[u8]], text_bytes_max: usize) -> Vec<Bytes> {
+/// A message in frames; what is too long for one is continued in the next.
+fn frames(message: &[u8], framing: Framing, text_bytes_max: usize) -> Vec<Bytes> {
+    let texts: Vec<&[u8]> = match framing {
+        Framing::MessageAFrame => vec![message],
+        _ => message.split_inclusive(|byte| *byte == b'\r').collect(),
+    };
     let mut frames = Vec::new();
-    for record in records {
-        let mut pieces = record.chunks(text_bytes_max.max(1)).peekable();
+    for text in texts {
+        let mut pieces = text.chunks(text_bytes_max.max(1)).peekable();
         while let Some(piece) = pieces.next() {
+            let number = match framing {
+                Framing::NumbersRestart => 1,
+                _ => u8::try_from((frames.len() + 1) % 8).unwrap_or_default(),
+            };
             let mut out = BytesMut::new();
-            let number = u8::try_from((frames.len() + 1) % 8).unwrap_or_default();
             encode(number, piece, pieces.peek().is_none(), &mut out);
             frames.push(out.freeze());
         }
     }
     frames
 }
+
+#[cfg(test)]
+mod tests;

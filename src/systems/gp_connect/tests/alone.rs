@@ -108,9 +108,12 @@ async fn nobody_there_is_no_answer_of_anybodys() {
     assert_eq!(refusal(&asking(port)).await.code, "NOT_CONNECTED");
 }
 
+/// Makes one thing wrong.
+type Change = fn(&mut Options);
+
 #[test]
 fn a_description_that_cannot_be_used_is_refused_with_its_key() {
-    let changes: [(fn(&mut Options), &str); 7] = [
+    let changes: [(Change, &str); 7] = [
         (|options| options.address = "http://gp.example/x".to_owned(), "url: "),
         (|options| options.records_address = Some("gp.example".to_owned()), "url: "),
         (|options| options.asid = "20000000011".to_owned(), "asid: "),

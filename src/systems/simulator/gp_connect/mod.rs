@@ -38,6 +38,7 @@ use crate::{
 use super::people::Person;
 use check::Asked;
 use complaint::Complaint;
+pub use patients::birth_date;
 
 /// The longest request taken, in bytes: an appointment is a few thousand.
 const REQUEST_BYTES_MAX: usize = 1 << 20;

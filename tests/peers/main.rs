@@ -6,4 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod edifact;
 mod hl7v2;
+mod mesh;

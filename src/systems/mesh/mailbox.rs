@@ -45,7 +45,7 @@ const LEFT_MAX: usize = 1_000;
 /// What may be sent to the quarantine in place of a report of MESH that has no body.
 const NOTE_BYTES_MAX: usize = 4096;
 /// What EDIFACT is as a media type (RFC 1767).
-const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
+pub(super) const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
 
 /// How a mailbox is served.
 #[derive(Clone, Debug)]
@@ -428,7 +428,7 @@ impl Mailbox {
                 raw: delivered.body.clone(),
             });
         };
-        let verdicts = (1..=sent.messages).map(|number| acknowledgement.on(&number.to_string()));
+        let verdicts = sent.messages.iter().map(|reference| acknowledgement.on(reference));
         let mut fate = Fate::Accepted;
         for verdict in verdicts {
             match verdict {

@@ -5,5 +5,6 @@
 
 pub mod mesh;
 pub mod people;
+pub mod receiver;
 pub mod sender;
 pub mod traffic;

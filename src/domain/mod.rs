@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod entry;
 pub mod ids;
+pub mod matching;
 pub mod nhs_number;
 pub mod record;
 pub mod slot;

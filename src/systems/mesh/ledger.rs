@@ -385,8 +385,9 @@ mod tests {
         }
         assert_eq!(ledger.deliveries().len(), SETTLED_MAX);
         assert!(ledger.sent("00000").is_none() && ledger.sent("00400").is_some());
+        let waiting = ledger.sent("00400").unwrap();
         for number in 0..AWAITED_MAX {
-            ledger.state().sent.insert(format!("w{number}"), ledger.sent("00400").unwrap());
+            ledger.state().sent.insert(format!("w{number}"), waiting.clone());
         }
         ledger.state().sent.values_mut().for_each(|sent| sent.fate = Fate::Awaited);
         assert_eq!(ledger.prepare("x", "BOX", ("us", "gp"), 1, NOW).unwrap(), Prepared::TooMany);

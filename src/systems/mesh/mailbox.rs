@@ -202,7 +202,8 @@ impl Mailbox {
         failed.map_or(Ok(()), Err)
     }
 
-    fn report(&self, read: Result<(), MeshError>) {
+    /// Says how a look went: the link, the time it was read, and alarms.
+    pub(super) fn report(&self, read: Result<(), MeshError>) {
         let now = self.now();
         match read {
             Ok(()) => {

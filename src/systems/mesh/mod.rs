@@ -11,6 +11,9 @@ mod mailbox;
 pub mod reports;
 mod translate;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::{codec::hl7v2::parse_moment, domain::time::Timestamp};

@@ -6,5 +6,6 @@
 pub mod gp_connect;
 pub mod mesh;
 pub mod people;
+pub mod receiver;
 pub mod sender;
 pub mod traffic;

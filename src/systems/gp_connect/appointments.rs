@@ -1,8 +1,9 @@
 //! Free slots, booking, and what becomes of a booking that was not answered.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     codec::fhir::{
@@ -30,6 +31,8 @@ use super::{
 
 /// No practice offers more in two weeks; what is beyond is left out and said so in the log.
 const SLOTS_TAKEN_MAX: usize = 20_000;
+/// An answer that fails to come this soon was lost with its connection, not with a slow practice.
+const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// No patient has more appointments to come.
 const APPOINTMENTS_TAKEN_MAX: usize = 1_000;
 
@@ -56,9 +59,27 @@ impl GpConnect {
         let now = self.exchange.now();
         let slots = booking::check_booking(who, booking, now).map_err(Rule::refusal)?;
         let resource = booking::appointment(who, booking, &slots, now);
+        let began = Instant::now();
+        match self.book_once(who, booking, &slots, &resource).await {
+            Ok(appointment) => Ok(appointment),
+            // A kept connection had gone, and the practice has nothing: the second attempt can do no harm, for if
+            // the first arrives late, one of them is rejected as a duplicate and the other found.
+            Err(NotBooked::NeverHeard(_)) if began.elapsed() < DROPPED_WITHIN => {
+                self.book_once(who, booking, &slots, &resource).await.map_err(NotBooked::into_refusal)
+            }
+            Err(not_booked) => Err(not_booked.into_refusal()),
+        }
+    }
+
+    async fn book_once(
+        &self,
+        who: &Requester,
+        booking: &Booking,
+        slots: &[FreeSlot],
+        resource: &Value,
+    ) -> Result<BookedAppointment, NotBooked> {
         let wanted: BTreeSet<&str> = slots.iter().map(|slot| slot.id.as_str()).collect();
-        let last = slots.last().map_or(now, |slot| slot.end);
-        let refusal = match self.asked(who, Interaction::Book, "/Appointment", Some(&resource), None).await {
+        let refusal = match self.asked(who, Interaction::Book, "/Appointment", Some(resource), None).await {
             Ok(answer) => match booked(&answer) {
                 Some(appointment) if is_ours(&appointment, booking, &wanted) => return Ok(appointment),
                 _ => self.refused(Interaction::Book, Fault::UnreadableAnswer),
@@ -67,20 +88,22 @@ impl GpConnect {
         };
         let taken = refusal.code == Fault::DuplicateRejected.row().code;
         if refusal.outcome == Outcome::NotDone && !taken {
-            return Err(refusal);
+            return Err(NotBooked::Refused(refusal));
         }
         // Either nobody knows whether it is booked, or the slot is taken, perhaps by an earlier attempt of ours.
-        let until = local_time::day(last);
+        let until = local_time::day(slots.last().map_or(self.exchange.now(), |slot| slot.end));
         let Ok(found) = self.ask_appointments(who, &booking.patient, &until).await else {
-            return Err(if taken { refusal } else { unresolved(refusal) });
+            return Err(NotBooked::Refused(if taken { refusal } else { unresolved(refusal) }));
         };
-        let ours = found
-            .into_iter()
-            .find(|one| is_ours(one, booking, &wanted) && one.booked_by == who.organisation.ods_code);
-        match ours {
+        let by_us =
+            |one: &BookedAppointment| one.booked_by.is_empty() || one.booked_by == who.organisation.ods_code;
+        match found.into_iter().find(|one| is_ours(one, booking, &wanted) && by_us(one)) {
             Some(appointment) => Ok(appointment),
-            None if taken => Err(refusal),
-            None => Err(not_booked(refusal)),
+            None if taken => Err(NotBooked::Refused(refusal)),
+            None if refusal.code == Fault::NoAnswer.row().code => {
+                Err(NotBooked::NeverHeard(not_booked(refusal)))
+            }
+            None => Err(NotBooked::Refused(not_booked(refusal))),
         }
     }
 
@@ -229,6 +252,22 @@ impl GpConnect {
 
     pub(super) fn refused(&self, interaction: Interaction, fault: Fault) -> Refusal {
         self.exchange.refuse(Question { interaction, path: "", body: None, version: None }, fault, 0)
+    }
+}
+
+/// Why a booking does not stand.
+enum NotBooked {
+    /// Said by the practice, or not to be found out.
+    Refused(Refusal),
+    /// No answer came, and the appointment is not there.
+    NeverHeard(Refusal),
+}
+
+impl NotBooked {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) | Self::NeverHeard(refusal) => refusal,
+        }
     }
 }
 
@@ -382,7 +421,6 @@ mod tests {
     use super::*;
     use crate::systems::gp_connect::tests::{NOW, requester};
     use serde_json::json;
-    use std::time::Duration;
 
     fn query() -> SlotQuery {
         SlotQuery { from: NOW, until: NOW.plus(Duration::from_secs(86_400)), filters: Vec::new() }

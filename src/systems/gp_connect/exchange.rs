@@ -213,9 +213,12 @@ impl Exchange {
             .header(ACCEPT, &media)
             .header(AUTHORIZATION, format!("Bearer {}", token(who, &purpose, now)))
             .header("Ssp-TraceID", self.trace_id())
-            .header("Ssp-From", &self.asids.0)
-            .header("Ssp-To", &self.asids.1)
             .header("Ssp-InteractionID", question.interaction.id());
+        for (name, asid) in [("Ssp-From", &self.asids.0), ("Ssp-To", &self.asids.1)] {
+            if !asid.is_empty() {
+                request = request.header(name, asid);
+            }
+        }
         if let Some(version) = question.version {
             request = request.header(IF_MATCH, format!("W/\"{version}\""));
         }

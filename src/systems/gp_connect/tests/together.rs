@@ -263,6 +263,18 @@ async fn what_was_done_though_its_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_booking_that_was_never_heard_is_made_again_but_not_for_ever() {
+    let pair = Pair::new(&vision::PROFILE).await;
+    let booking = pair.booking(3, &[0]).await;
+    pair.provider.turn(Knobs { deaf_to: 2, ..Knobs::default() });
+    let refusal = pair.hub.book(&requester(), &booking).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.outcome), ("NOT_BOOKED_AFTER_ALL", Outcome::NotDone));
+    pair.provider.turn(Knobs { deaf_to: 1, ..Knobs::default() });
+    assert!(pair.hub.book(&requester(), &booking).await.is_ok());
+    assert_eq!(pair.provider.booked(), 1);
+}
+
+#[tokio::test]
 async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown() {
     let pair = Pair::with(&emis::PROFILE, Duration::from_millis(300), false).await;
     let booking = pair.booking(3, &[0]).await;

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::{
     codec::fhir::{
-        self, Bundle, CodeableConcept, Element, Location, Practitioner, Schedule, names::extension,
+        self, Bundle, CodeableConcept, Element, HealthcareService, Location, Practitioner, Schedule,
+        names::extension,
     },
     domain::{
         actor::Requester,
@@ -31,6 +32,8 @@ use super::{
 
 /// No practice offers more in two weeks; what is beyond is left out and said so in the log.
 const SLOTS_TAKEN_MAX: usize = 20_000;
+/// Services of the Directory of Services have a parameter of their own.
+const DOS_SERVICE_ID: &str = "https://fhir.nhs.uk/Id/uec-dos-service-id";
 /// An answer that fails to come this soon was lost with its connection, not with a slow practice.
 const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// No patient has more appointments to come.
@@ -155,9 +158,12 @@ impl GpConnect {
         booking::check_amendment(appointment, amendment, self.exchange.now()).map_err(Rule::refusal)?;
         let resource = self.unchanged(who, patient, appointment).await?;
         let amended = booking::amended(resource, amendment);
-        let wanted = |name: &str| Element::of(&amended).text_of(name).unwrap_or_default();
+        let words =
+            ["description", "comment"].map(|name| Element::of(&amended).text_of(name).unwrap_or_default());
+        // A practice that has room for one text keeps both in it.
         let done = |one: &BookedAppointment| {
-            one.description == wanted("description") && one.comment == wanted("comment")
+            let kept = format!("{}\n{}", one.description, one.comment);
+            one.status == AppointmentStatus::Booked && words.iter().all(|words| kept.contains(words))
         };
         self.changed(who, patient, appointment, Interaction::Amend, &amended, done).await
     }
@@ -302,11 +308,11 @@ fn is_ours(one: &BookedAppointment, booking: &Booking, wanted: &BTreeSet<&str>) 
 }
 
 fn slots_path(who: &Requester, query: &SlotQuery) -> String {
-    let moment = |moment: Timestamp| encoded(&local_time::moment(moment));
+    let moment = |moment: Timestamp| encoded(&local_time::moment(local_time::whole_second(moment)));
     let mut path = format!(
         "/Slot?start=ge{}&end=le{}&status=free&_include=Slot:schedule\
          &_include:recurse=Schedule:actor:Practitioner&_include:recurse=Schedule:actor:Location\
-         &_include:recurse=Location:managingOrganization",
+         &_include:recurse=Schedule:actor:HealthcareService&_include:recurse=Location:managingOrganization",
         moment(query.from),
         moment(query.until)
     );
@@ -317,7 +323,8 @@ fn slots_path(who: &Requester, query: &SlotQuery) -> String {
     ];
     let others = query.filters.iter().map(|(system, code)| (system.as_str(), code.as_str()));
     for (system, code) in own.into_iter().chain(others).filter(|(_, code)| !code.is_empty()) {
-        path.push_str("&searchFilter=");
+        let name = if system == DOS_SERVICE_ID { "service.identifier" } else { "searchFilter" };
+        path.extend(["&", name, "="]);
         path.push_str(&encoded(&format!("{system}|{code}")));
     }
     path
@@ -348,13 +355,16 @@ fn free_slot(slot: fhir::Slot<'_>, index: &Index<'_>) -> Option<FreeSlot> {
     let location = actors().find_map(Location::of);
     let practitioner = actors().find_map(Practitioner::of);
     let role = schedule.and_then(|schedule| schedule.role().words());
+    let service = actors().find_map(HealthcareService::of).and_then(HealthcareService::name);
+    let category = schedule.and_then(|schedule| schedule.category().words());
+    let session: Vec<&str> = category.into_iter().chain(service).collect();
     Some(FreeSlot {
         id: slot.id()?.to_owned(),
         schedule: text(slot.schedule().target()),
         start: moment("start")?,
         end: moment("end")?,
         service: text(slot.service().words()),
-        session: text(schedule.and_then(|schedule| schedule.category().words())),
+        session: session.join(", "),
         delivery_channel: text(channel(slot.element())),
         location: location.map(|location| place(location, index)).unwrap_or_default(),
         practitioner: practitioner.map(|one| Clinician {
@@ -436,6 +446,13 @@ mod tests {
         for part in ["status=free", "_include=Slot:schedule", "_include:recurse=Schedule:actor:Location"] {
             assert!(path.contains(part), "{part}");
         }
+        let dos = (DOS_SERVICE_ID.to_owned(), "1000123".to_owned());
+        let of_service = slots_path(&requester(), &SlotQuery { filters: vec![dos], ..query() });
+        assert!(
+            of_service.ends_with(
+                "&service.identifier=https%3A%2F%2Ffhir.nhs.uk%2FId%2Fuec-dos-service-id%7C1000123"
+            )
+        );
         assert!(path.contains("ods-organization-code%7C5LC01") && path.contains("%7Curgent-care"), "{path}");
     }
 

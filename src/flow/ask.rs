@@ -11,7 +11,8 @@ use crate::domain::{
     slot::{Amendment, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Registration, SlotQuery},
 };
 
-/// An answer to come.
+/// An answer to come. What books, amends, cancels or registers must be driven to its end even if whoever asked has
+/// gone: dropped half-way, it leaves nobody who knows what was done. Spawn it.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
 
 /// A general practice's system, whoever made it.

@@ -120,9 +120,9 @@ impl GpConnect {
         if local_time::start_of_day(until).is_none() || *until < *today {
             return Err(Rule::WindowBackwards.refusal());
         }
-        let id = encoded(&patient.id);
-        let path = format!("/Patient/{id}/Appointment?start=ge{today}&start=le{until}");
         let deed = Interaction::PatientAppointments;
+        let id = self.in_path(deed, &patient.id)?;
+        let path = format!("/Patient/{id}/Appointment?start=ge{today}&start=le{until}");
         let answer = self.asked(who, deed, &path, None, None).await?;
         let Some(bundle) = Bundle::of(Element::of(&answer.body)) else {
             return Err(self.refused(deed, Fault::UnreadableAnswer));
@@ -234,7 +234,7 @@ impl GpConnect {
         id: &str,
     ) -> Result<(Value, BookedAppointment), Refusal> {
         let deed = Interaction::ReadAppointment;
-        let path = format!("/Appointment/{}", encoded(id));
+        let path = format!("/Appointment/{}", self.in_path(deed, id)?);
         let answer = self.asked(who, deed, &path, None, None).await?;
         let Some(found) = booked(&answer) else {
             return Err(self.refused(deed, Fault::UnreadableAnswer));
@@ -243,6 +243,15 @@ impl GpConnect {
             return Err(Rule::AnotherPatientsAppointment.refusal());
         }
         Ok((answer.body, found))
+    }
+
+    /// An id within a path. One of dots alone would lead elsewhere.
+    fn in_path(&self, deed: Interaction, id: &str) -> Result<String, Refusal> {
+        if id.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+            Ok(encoded(id))
+        } else {
+            Err(self.refused(deed, Fault::NoRecordFound))
+        }
     }
 
     pub(super) async fn asked(

@@ -392,6 +392,8 @@ async fn the_practice_checks_what_the_hub_would_never_send() {
     assert_eq!(pair.hub.find_patient(&nameless, number).await.unwrap_err().code, "BAD_REQUEST");
     let missing = pair.hub.read(&who, &pair.patient(3).await, "../../etc?x").await.unwrap_err();
     assert_eq!(missing.code, "NO_RECORD_FOUND");
+    let dots = pair.hub.read(&who, &pair.patient(3).await, "..").await.unwrap_err();
+    assert_eq!((dots.code, dots.outcome), ("NO_RECORD_FOUND", Outcome::NotDone));
     let past = pair.booking(3, &[0]).await;
     pair.clock.set(past.slots[0].start);
     assert_eq!(pair.hub.book(&who, &past).await.unwrap_err().code, "IN_THE_PAST");

@@ -19,7 +19,7 @@ use crate::{
         ids::{Class, HubId},
         time::Timestamp,
     },
-    flow::operate::{MessageFilter, MessageId},
+    flow::operate::{MessageFilter, MessageId, ResendWhat},
     manage::{
         client::{self, Exit, Output},
         protocol::AdminRequest,
@@ -70,9 +70,14 @@ enum Command {
     /// Find and show messages
     #[command(subcommand)]
     Message(Message),
-    /// Decide about entries that the broker or the centre refused
-    #[command(subcommand)]
-    Parked(Parked),
+    /// Decide about what the centre or a system refused for good; without a subcommand, list it
+    #[command(args_conflicts_with_subcommands = true)]
+    Parked {
+        #[command(subcommand)]
+        command: Option<Parked>,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -146,15 +151,26 @@ enum Message {
 enum Parked {
     /// List them, oldest first
     List(Asked),
-    /// Queue one once more
-    Resend {
+    /// Show what would be sent of one
+    Show {
+        #[command(flatten)]
+        asked: Asked,
+        /// Its number, as `parked list` shows it
+        number: u64,
+        /// Show its content too, for this reason, which goes on record
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+    /// Send one once more, and then what waits behind it
+    Release {
         #[command(flatten)]
         asked: Asked,
         /// Its number, as `parked list` shows it
         number: u64,
     },
-    /// Give one up for good
-    Discard {
+    /// Give one up for good; what waits behind it goes on
+    #[command(visible_alias = "discard")]
+    Skip {
         #[command(flatten)]
         asked: Asked,
         /// Its number, as `parked list` shows it
@@ -162,6 +178,22 @@ enum Parked {
         /// Why; goes on record
         #[arg(long)]
         reason: String,
+    },
+    /// Send a message to one system: first look at what would be sent, then repeat it with --yes
+    Resend {
+        #[command(flatten)]
+        asked: Asked,
+        /// A parked entry's number, a message's 32 hexadecimal digits, or SYSTEM/SOURCE_ID
+        what: ResendWhat,
+        /// The system, by its configured name
+        #[arg(long, value_name = "SYSTEM")]
+        to: String,
+        /// Show its content too, for this reason, which goes on record
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+        /// Send it
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -195,12 +227,18 @@ fn act(command: Command) -> Exit {
         Command::Queue(asked) => ask(&asked, &AdminRequest::Queue),
         Command::Doctor(asked) => ask(&asked, &AdminRequest::Doctor),
         Command::Message(message) => ask_message(message),
-        Command::Parked(Parked::List(asked)) => ask(&asked, &AdminRequest::ParkedList),
-        Command::Parked(Parked::Resend { asked, number }) => {
-            ask(&asked, &AdminRequest::ParkedResend { number })
-        }
-        Command::Parked(Parked::Discard { asked, number, reason }) => {
-            ask(&asked, &AdminRequest::ParkedDiscard { number, reason })
+        Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
+    }
+}
+
+fn ask_parked(parked: Parked) -> Exit {
+    match parked {
+        Parked::List(asked) => ask(&asked, &AdminRequest::ParkedList),
+        Parked::Show { asked, number, reveal } => ask(&asked, &AdminRequest::ParkedShow { number, reveal }),
+        Parked::Release { asked, number } => ask(&asked, &AdminRequest::ParkedRelease { number }),
+        Parked::Skip { asked, number, reason } => ask(&asked, &AdminRequest::ParkedSkip { number, reason }),
+        Parked::Resend { asked, what, to, reveal, yes } => {
+            ask(&asked, &AdminRequest::ParkedResend { what, to, reveal, confirmed: yes })
         }
     }
 }

@@ -45,6 +45,15 @@ pub enum AlarmCode {
     /// Messages that could not be taken in are kept aside.
     #[serde(rename = "PG-302")]
     MessagesQuarantined,
+    /// Nothing can be delivered to a system.
+    #[serde(rename = "PG-303")]
+    DestinationDown,
+    /// Messages that a system refused for good wait for a decision, and later ones of the same patients behind them.
+    #[serde(rename = "PG-304")]
+    DeliveryParked,
+    /// The journal had to let go of messages before they were delivered to a system.
+    #[serde(rename = "PG-305")]
+    DeliveryMissed,
     /// A mailbox has not been read for so long that what lies in it may be lost.
     #[serde(rename = "PG-310")]
     MailboxUnread,
@@ -77,6 +86,9 @@ impl AlarmCode {
             Self::Certificate => "PG-205",
             Self::ListenerDown => "PG-301",
             Self::MessagesQuarantined => "PG-302",
+            Self::DestinationDown => "PG-303",
+            Self::DeliveryParked => "PG-304",
+            Self::DeliveryMissed => "PG-305",
             Self::MailboxUnread => "PG-310",
             Self::DeliveryFailed => "PG-311",
             Self::ViewRebuilding => "PG-401",
@@ -100,6 +112,9 @@ impl AlarmCode {
             Self::Certificate => "replace the files named; no restart is needed",
             Self::ListenerDown => "polygate doctor; another program may hold the port",
             Self::MessagesQuarantined => "polygate message find --quarantined",
+            Self::DestinationDown => "check the system and the network to it; messages are kept meanwhile",
+            Self::DeliveryParked => "polygate parked list",
+            Self::DeliveryMissed => "polygate message find; then polygate parked resend those it must have",
             Self::MailboxUnread => {
                 "polygate doctor; then ask senders what came back to them as not delivered"
             }
@@ -118,6 +133,7 @@ impl AlarmCode {
             self,
             Self::CentreUnreachable
                 | Self::ClockUnsynchronised
+                | Self::DestinationDown
                 | Self::EntriesParked
                 | Self::JournalNearlyFull
                 | Self::MessagesQuarantined

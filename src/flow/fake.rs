@@ -19,11 +19,12 @@ use crate::{
 use super::{
     alarm::{Alarm, AlarmCode},
     operate::{
-        Check, CheckState, FoundMessage, MessageDetail, MessageFilter, MessageId, MessageState, Operate,
-        OperateError, ParkedEntry, Reveal, Step,
+        CENTRE, Check, CheckState, FoundMessage, MessageDetail, MessageFilter, MessageId, MessageState,
+        Operate, OperateError, ParkedEntry, Preview, Resend, Reveal, Step,
     },
     status::{
-        CentreStatus, Condition, HubStatus, LinkState, LinkStatus, QueueStatus, RecentMessage, ViewStatus,
+        CentreStatus, Condition, DeliveryStatus, HubStatus, LinkState, LinkStatus, QueueStatus,
+        RecentMessage, ViewStatus,
     },
 };
 
@@ -91,30 +92,54 @@ impl Operate for FakeHub {
     }
 
     fn parked(&self) -> Vec<ParkedEntry> {
-        vec![ParkedEntry {
-            number: 3,
+        let entry = |number, destination: &str, reason: &str, behind| ParkedEntry {
+            number,
+            destination: destination.to_owned(),
             class: Class::Clinical,
-            epoch: Epoch(7),
-            seq: 41,
             kind: "ADT^A31".to_owned(),
             system: "rio".to_owned(),
             source_id: "R-41".to_owned(),
-            reason: "body is not a CBOR map".to_owned(),
+            reason: reason.to_owned(),
             at: Timestamp(NOW.0 - 60_000),
-        }]
+            behind,
+        };
+        vec![entry(3, CENTRE, "body is not a CBOR map", 0), entry(4, "pas", "AR 101 at PID^1^3", 2)]
     }
 
-    fn parked_resend(&self, number: u64, by: &str) -> Result<(), OperateError> {
-        if number != 3 {
-            return Err(OperateError::NotFound(format!("parked entry {number}")));
+    fn parked_show(&self, number: u64, reveal: Option<&Reveal>) -> Result<Preview, OperateError> {
+        let parked = self.parked().into_iter().find(|parked| parked.number == number);
+        let parked = parked.ok_or_else(|| OperateError::NotFound(format!("parked entry {number}")))?;
+        if let Some(reveal) = reveal {
+            self.did(format!("reveal by {} because {}", reveal.by, reveal.reason));
         }
-        self.did(format!("resend {number} by {by}"));
+        Ok(Preview {
+            destination: parked.destination,
+            kind: parked.kind,
+            system: parked.system,
+            source_id: parked.source_id,
+            size_bytes: 20,
+            fault: String::new(),
+            content: reveal.map(|_| "MSH|^~\\&|RIO\nPID|1".to_owned()),
+        })
+    }
+
+    fn parked_release(&self, number: u64, by: &str) -> Result<(), OperateError> {
+        self.parked_show(number, None)?;
+        self.did(format!("release {number} by {by}"));
         Ok(())
     }
 
-    fn parked_discard(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
-        self.did(format!("discard {number} by {by} because {reason}"));
+    fn parked_skip(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
+        self.did(format!("skip {number} by {by} because {reason}"));
         Ok(())
+    }
+
+    fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError> {
+        let preview = self.parked_show(4, resend.reveal.as_ref())?;
+        if resend.confirmed {
+            self.did(format!("send {} to {} by {by}", String::from(resend.what.clone()), resend.to));
+        }
+        Ok(preview)
     }
 
     fn doctor(&self) -> Vec<Check> {
@@ -165,12 +190,20 @@ impl Operate for Unswitched {
         self.0.parked()
     }
 
-    fn parked_resend(&self, number: u64, by: &str) -> Result<(), OperateError> {
-        self.0.parked_resend(number, by)
+    fn parked_show(&self, number: u64, reveal: Option<&Reveal>) -> Result<Preview, OperateError> {
+        self.0.parked_show(number, reveal)
     }
 
-    fn parked_discard(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
-        self.0.parked_discard(number, reason, by)
+    fn parked_release(&self, number: u64, by: &str) -> Result<(), OperateError> {
+        self.0.parked_release(number, by)
+    }
+
+    fn parked_skip(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
+        self.0.parked_skip(number, reason, by)
+    }
+
+    fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError> {
+        self.0.resend(resend, by)
     }
 
     fn doctor(&self) -> Vec<Check> {
@@ -196,6 +229,7 @@ pub fn calm() -> HubStatus {
             link("adastra", "Adastra", LinkState::Waiting, None),
             link("xn-550", "Analyser", LinkState::Up, Some(190)),
         ],
+        deliveries: vec![delivery("rio", LinkState::Up), delivery("emis-marylebone", LinkState::Up)],
         centre: CentreStatus {
             broker: "mqtts://broker.polysystem.example:8883".to_owned(),
             state: LinkState::Up,
@@ -232,6 +266,10 @@ pub fn troubled() -> HubStatus {
     status.centre.last_receipt = Some(before(241));
     status.links[1].state = LinkState::Down;
     status.links[1].detail = "0.0.0.0:2576 cannot be opened: address in use".to_owned();
+    let practice = &mut status.deliveries[1];
+    (practice.state, practice.detail) = (LinkState::Down, "connection refused".to_owned());
+    (practice.queued, practice.in_flight, practice.parked, practice.held) = (31, 1, 2, 5);
+    (practice.oldest, practice.oldest_age_seconds) = (Some(before(230)), 230);
     status.queue = vec![
         queue(Class::Urgent, 2, 61),
         queue(Class::Booking, 14, 198),
@@ -271,6 +309,26 @@ fn link(name: &str, kind: &'static str, state: LinkState, seconds: Option<i64>) 
         repeated: 3,
         refused: 1,
         last_message: seconds.map(before),
+    }
+}
+
+fn delivery(name: &str, state: LinkState) -> DeliveryStatus {
+    DeliveryStatus {
+        name: name.to_owned(),
+        kind: "Practice",
+        address: "127.0.0.1:2580".to_owned(),
+        state,
+        detail: String::new(),
+        queued: 0,
+        in_flight: 0,
+        parked: 0,
+        held: 0,
+        oldest: None,
+        oldest_age_seconds: 0,
+        last_accepted: Some(before(12)),
+        accepted: 4_112,
+        again: 9,
+        missed: 0,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
 use super::{
     alarm::{AlarmCode, Alarms},
     aside::Aside,
+    deliver::Delivery,
     link::Link,
     status::{CentreStatus, Condition, HubStatus, LinkState, QueueStatus, RecentMessage, ViewStatus},
 };
@@ -77,6 +78,7 @@ pub struct Hub {
     pub(super) identity: Identity,
     pub(super) journal: Journal,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) translate: Translate,
     pub(super) quarantine: Aside,
     pub(super) parked: Aside,
@@ -91,6 +93,7 @@ pub struct Hub {
     /// The demonstration's WAN switch.
     pub(super) wan: OnceLock<Arc<Relay>>,
     links: Mutex<Vec<Arc<Link>>>,
+    deliveries: Mutex<Vec<Arc<Delivery>>>,
     recent: Mutex<VecDeque<RecentMessage>>,
     centre: Mutex<CentreStatus>,
     view: Mutex<ViewStatus>,
@@ -110,7 +113,8 @@ impl Hub {
             QUARANTINE_ITEMS_MAX,
             QUARANTINE_BYTES_MAX,
         )?;
-        let parked = Aside::open(disk, &state.join("parked"), PARKED_ITEMS_MAX, PARKED_BYTES_MAX)?;
+        let parked =
+            Aside::open(Arc::clone(&disk), &state.join("parked"), PARKED_ITEMS_MAX, PARKED_BYTES_MAX)?;
         let centre = CentreStatus {
             broker: broker.to_owned(),
             state: LinkState::Down,
@@ -126,6 +130,7 @@ impl Hub {
             identity,
             journal,
             clock,
+            disk,
             translate,
             quarantine,
             parked,
@@ -137,6 +142,7 @@ impl Hub {
             refused_ms: AtomicU64::new(0),
             wan: OnceLock::new(),
             links: Mutex::default(),
+            deliveries: Mutex::default(),
             recent: Mutex::default(),
             centre: Mutex::new(centre),
             view: Mutex::default(),
@@ -165,6 +171,16 @@ impl Hub {
         link
     }
 
+    /// Shows a destination to operators.
+    pub(super) fn add_delivery(&self, delivery: Arc<Delivery>) {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+    }
+
+    /// The destinations.
+    pub(super) fn deliveries(&self) -> Vec<Arc<Delivery>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The link to the centre, to be changed by what serves it.
     pub fn centre(&self) -> MutexGuard<'_, CentreStatus> {
         self.centre.lock().unwrap_or_else(PoisonError::into_inner)
@@ -189,6 +205,7 @@ impl Hub {
         self.journal.maintain().await?;
         self.answered_ms.store(self.elapsed_ms(), Ordering::Relaxed);
         self.watch_journal();
+        self.deliveries().iter().for_each(|delivery| delivery.watch());
         Ok(())
     }
 
@@ -236,6 +253,7 @@ impl Hub {
             condition,
             alarms,
             links: links.iter().map(|link| link.status()).collect(),
+            deliveries: self.deliveries().iter().map(|delivery| delivery.status()).collect(),
             centre: self.centre().clone(),
             queue: Class::ALL.into_iter().map(|class| self.queue(class, &journal, now)).collect(),
             journal,

@@ -12,6 +12,7 @@ pub mod link;
 pub mod obey;
 pub mod operate;
 mod operating;
+mod parking;
 pub mod receive;
 pub mod send;
 pub mod status;

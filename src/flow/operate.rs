@@ -35,20 +35,32 @@ pub trait Operate: Send + Sync {
     /// There is no such message, more than one, or the disk fails.
     fn show_message(&self, id: &MessageId, reveal: Option<&Reveal>) -> Result<MessageDetail, OperateError>;
 
-    /// Entries that the broker or the centre refused, oldest first.
+    /// What the centre or a system refused for good and waits for a decision, oldest first. Reads the disk.
     fn parked(&self) -> Vec<ParkedEntry>;
 
-    /// Queues a parked entry once more; `by` is who asked.
+    /// Shows what would be sent of a parked entry; its content only with a [`Reveal`], which is put on record.
     ///
     /// # Errors
-    /// There is no such entry, or the journal does not take it.
-    fn parked_resend(&self, number: u64, by: &str) -> Result<(), OperateError>;
+    /// There is no such entry, or the disk fails.
+    fn parked_show(&self, number: u64, reveal: Option<&Reveal>) -> Result<Preview, OperateError>;
 
-    /// Gives a parked entry up for good; `reason` and `by` go on record.
+    /// Sends a parked entry once more, and then what waits behind it; `by` is who asked.
+    ///
+    /// # Errors
+    /// There is no such entry, or the journal or the disk does not take it.
+    fn parked_release(&self, number: u64, by: &str) -> Result<(), OperateError>;
+
+    /// Gives a parked entry up for good; what waits behind it goes on. `reason` and `by` go on record.
     ///
     /// # Errors
     /// There is no such entry, or the decision cannot be kept.
-    fn parked_discard(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError>;
+    fn parked_skip(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError>;
+
+    /// Sends a message to one system, once more or for the first time; or only says what would be sent.
+    ///
+    /// # Errors
+    /// There is no such message or system, or the disk fails.
+    fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError>;
 
     /// Checks everything the hub depends on. May take seconds.
     fn doctor(&self) -> Vec<Check>;
@@ -265,15 +277,13 @@ pub struct Step {
 /// An entry that waits for a decision.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct ParkedEntry {
-    /// What to call it in `parked resend` and `parked discard`.
+    /// What to call it in `parked show`, `release`, `skip` and `resend`.
     pub number: u64,
+    /// Who refused it: [`CENTRE`], or a system by its configured name.
+    pub destination: String,
     /// Its class.
     pub class: Class,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Its number in the class and epoch.
-    pub seq: Sequence,
-    /// What kind, such as `ADT^A01`.
+    /// What kind, such as `ADT^A31`.
     pub kind: String,
     /// From which system.
     pub system: String,
@@ -283,6 +293,88 @@ pub struct ParkedEntry {
     pub reason: String,
     /// When it was parked.
     pub at: Timestamp,
+    /// How many messages of its patient wait behind it. The centre takes others meanwhile.
+    pub behind: u64,
+}
+
+/// What [`ParkedEntry::destination`] says of the centre.
+pub const CENTRE: &str = "centre";
+
+/// A message to be sent to one system.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resend {
+    /// Which: a parked entry's number, or a message's name.
+    pub what: ResendWhat,
+    /// To which system, by its configured name.
+    pub to: String,
+    /// Leave to see its content.
+    pub reveal: Option<Reveal>,
+    /// Whether it is to be sent; else it is only looked at.
+    pub confirmed: bool,
+}
+
+/// Names what is to be sent again.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ResendWhat {
+    /// A parked entry.
+    Parked(u64),
+    /// Any message the journal still has.
+    Message(MessageId),
+}
+
+impl FromStr for ResendWhat {
+    type Err = InvalidMessageId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMessageId> {
+        // A number has up to ten digits; a message's name of digits alone has 32.
+        match text.parse() {
+            Ok(number) if text.len() < 32 => Ok(Self::Parked(number)),
+            _ => text.parse().map(Self::Message),
+        }
+    }
+}
+
+impl TryFrom<String> for ResendWhat {
+    type Error = InvalidMessageId;
+
+    fn try_from(text: String) -> Result<Self, InvalidMessageId> {
+        text.parse()
+    }
+}
+
+impl From<ResendWhat> for String {
+    fn from(what: ResendWhat) -> Self {
+        match what {
+            ResendWhat::Parked(number) => number.to_string(),
+            ResendWhat::Message(id) => id.to_string(),
+        }
+    }
+}
+
+/// What would be sent.
+#[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Preview {
+    /// To whom.
+    pub destination: String,
+    /// What kind, such as `ADT^A31`.
+    pub kind: String,
+    /// From which system.
+    pub system: String,
+    /// The sender's own identifier.
+    pub source_id: String,
+    /// How long it would be, in bytes.
+    pub size_bytes: u64,
+    /// Why nothing can be made of it for this destination; empty otherwise.
+    pub fault: String,
+    /// What would be sent, as [`printable`] shows it; only with a [`Reveal`].
+    pub content: Option<String>,
+}
+
+impl fmt::Debug for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preview").field("destination", &self.destination).finish_non_exhaustive()
+    }
 }
 
 /// One thing that was checked.

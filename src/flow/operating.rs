@@ -9,18 +9,18 @@ use crate::{
         ids::Class,
         time::ClockQuality,
     },
-    journal::{Append, Identity, Lane, LogReader, Position, Record, Verdict},
+    journal::{LogReader, Position, Record},
 };
 
 use super::{
     hub::Hub,
     operate::{
         Check, CheckState, FoundMessage, MessageDetail, MessageFilter, MessageId, MessageState, Operate,
-        OperateError, ParkedEntry, Reveal, Step, printable,
+        OperateError, ParkedEntry, Preview, Resend, Reveal, Step, printable,
     },
     receive::{Quarantined, decode},
     send::{Parked, name_of},
-    status::{HubStatus, LinkState},
+    status::{DeliveryStatus, HubStatus, LinkState},
 };
 
 /// Read at once when looking for messages, in bytes and entries.
@@ -57,20 +57,7 @@ impl Operate for Hub {
     }
 
     fn show_message(&self, id: &MessageId, reveal: Option<&Reveal>) -> Result<MessageDetail, OperateError> {
-        let mut found = None;
-        self.each_message(|record, entry| {
-            let named = match id {
-                MessageId::Id(id) => record.identity.is_some_and(|identity| identity.id() == *id),
-                MessageId::Source { system, source_id } => {
-                    entry.system == *system && entry.source_id == *source_id
-                }
-            };
-            if named {
-                found = Some((record.clone(), entry.clone()));
-            }
-            true
-        })?;
-        let Some((record, entry)) = found else { return self.show_quarantined(id, reveal) };
+        let Some((record, entry)) = self.message(id)? else { return self.show_quarantined(id, reveal) };
         let message = self.found(&record, &entry);
         let content = self.reveal(&message, reveal, entry.raw.as_ref().unwrap_or(&entry.body));
         let mut journey = vec![Step {
@@ -86,48 +73,26 @@ impl Operate for Hub {
     }
 
     fn parked(&self) -> Vec<ParkedEntry> {
-        let names = self.parked.names().unwrap_or_default();
-        let mut entries: Vec<ParkedEntry> = names.iter().filter_map(|name| self.parked_entry(name)).collect();
-        entries.sort_by_key(|entry| entry.at);
-        entries
+        self.list_parked()
     }
 
-    fn parked_resend(&self, number: u64, by: &str) -> Result<(), OperateError> {
-        let (name, parked) = self.parked_of(number)?;
-        let failed = |what: &str, source: String| OperateError::Failed {
-            what: what.to_owned(),
-            source: source.into(),
-        };
-        let payload = cbor::encode(&parked.entry).map_err(|error| failed("encoding", error.to_string()))?;
-        // Under a name of its own: the journal knows the entry already, and would call it a repetition.
-        let identity = Identity::of(&[b"resent", name.as_bytes()], &payload);
-        let append =
-            Append { lane: Lane::of(parked.class), identity: Some(identity), payload: payload.into() };
-        let journal = self.journal.clone();
-        let appending = async move { journal.append(vec![append]).await };
-        let verdicts = tokio::runtime::Handle::current()
-            .block_on(appending)
-            .map_err(|error| failed("queueing the entry", error.to_string()))?;
-        match verdicts.first() {
-            Some(Verdict::Committed(_) | Verdict::Duplicate) => {}
-            verdict => {
-                return Err(OperateError::Conflict(format!("the journal does not take it: {verdict:?}")));
-            }
-        }
-        tracing::warn!(number, by, source_id = parked.entry.source_id, "parked entry queued once more");
-        self.parked.remove(&name).map_err(|error| failed("removing the parked entry", error.to_string()))
+    fn parked_show(&self, number: u64, reveal: Option<&Reveal>) -> Result<Preview, OperateError> {
+        self.show_parked(number, reveal)
     }
 
-    fn parked_discard(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
+    fn parked_release(&self, number: u64, by: &str) -> Result<(), OperateError> {
+        self.release_parked(number, by)
+    }
+
+    fn parked_skip(&self, number: u64, reason: &str, by: &str) -> Result<(), OperateError> {
         if reason.trim().is_empty() {
             return Err(OperateError::Invalid("say why the entry is given up".to_owned()));
         }
-        let (name, parked) = self.parked_of(number)?;
-        tracing::warn!(number, by, reason, source_id = parked.entry.source_id, "parked entry given up");
-        self.parked.remove(&name).map_err(|error| OperateError::Failed {
-            what: "removing the parked entry".to_owned(),
-            source: error.into(),
-        })
+        self.skip_parked(number, reason, by)
+    }
+
+    fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError> {
+        self.send_to_one(resend, by)
     }
 
     fn doctor(&self) -> Vec<Check> {
@@ -149,6 +114,7 @@ impl Operate for Hub {
                 next_step,
             });
         }
+        checks.extend(status.deliveries.iter().map(check_delivery));
         for alarm in status.alarms {
             let state = if alarm.code.is_serious() { CheckState::Failed } else { CheckState::Warn };
             let name = format!("alarm {}", alarm.code.code());
@@ -193,6 +159,24 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// The newest message of a name.
+    pub(super) fn message(&self, id: &MessageId) -> Result<Option<(Record, Entry)>, OperateError> {
+        let mut found = None;
+        self.each_message(|record, entry| {
+            let named = match id {
+                MessageId::Id(id) => record.identity.is_some_and(|identity| identity.id() == *id),
+                MessageId::Source { system, source_id } => {
+                    entry.system == *system && entry.source_id == *source_id
+                }
+            };
+            if named {
+                found = Some((record.clone(), entry.clone()));
+            }
+            true
+        })?;
+        Ok(found)
     }
 
     fn found(&self, record: &Record, entry: &Entry) -> FoundMessage {
@@ -277,28 +261,6 @@ impl Hub {
         Some(printable(content))
     }
 
-    fn parked_entry(&self, name: &str) -> Option<ParkedEntry> {
-        let parked: Parked = self.parked.get(name)?;
-        Some(ParkedEntry {
-            number: number_of(name),
-            class: parked.class,
-            epoch: parked.epoch,
-            seq: parked.sequence,
-            kind: parked.entry.kind,
-            system: parked.entry.system,
-            source_id: parked.entry.source_id,
-            reason: parked.reason,
-            at: parked.at,
-        })
-    }
-
-    fn parked_of(&self, number: u64) -> Result<(String, Parked), OperateError> {
-        let names = self.parked.names().unwrap_or_default();
-        let name = names.into_iter().find(|name| number_of(name) == number);
-        let found = name.and_then(|name| Some((name.clone(), self.parked.get(&name)?)));
-        found.ok_or_else(|| OperateError::NotFound(format!("parked entry {number}")))
-    }
-
     fn check_journal(&self, status: &HubStatus) -> Check {
         let journal = &status.journal;
         let detail = format!(
@@ -329,6 +291,19 @@ impl Hub {
         };
         Check { name: "centre".to_owned(), state, detail, next_step: next_step.to_owned() }
     }
+}
+
+fn check_delivery(delivery: &DeliveryStatus) -> Check {
+    let DeliveryStatus { kind, address, queued, parked, detail, .. } = delivery;
+    let (state, next_step) = match (delivery.state, parked) {
+        (LinkState::Down, _) => (CheckState::Failed, "check the system and the network to it"),
+        (_, 1..) => (CheckState::Warn, "polygate parked list"),
+        _ => (CheckState::Ok, ""),
+    };
+    let word = delivery.state.word();
+    let detail = format!("{kind} at {address}: {word} {detail}; {queued} wait, {parked} parked");
+    let name = format!("delivery to {}", delivery.name);
+    Check { name, state, detail: detail.replace(" ;", ";"), next_step: next_step.to_owned() }
 }
 
 fn check_clock(status: &HubStatus) -> Check {
@@ -374,9 +349,4 @@ fn quarantined(name: &str, item: &Quarantined) -> FoundMessage {
         size_bytes: item.raw.len() as u64,
         reason: item.reason.clone(),
     }
-}
-
-/// A parked entry's number for operators: short enough to type, the same as long as it is there.
-fn number_of(name: &str) -> u64 {
-    u64::from(crc32c::crc32c(name.as_bytes()))
 }

@@ -36,6 +36,8 @@ pub struct HubStatus {
     pub alarms: Vec<Alarm>,
     /// The local systems' links.
     pub links: Vec<LinkStatus>,
+    /// The systems that messages are delivered to.
+    pub deliveries: Vec<DeliveryStatus>,
     /// The link to the centre.
     pub centre: CentreStatus,
     /// What waits for the centre, most urgent first.
@@ -128,6 +130,42 @@ pub struct LinkStatus {
     pub refused: u64,
     /// When the newest message came.
     pub last_message: Option<Timestamp>,
+}
+
+/// One system that messages are delivered to. Counts are since the start.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryStatus {
+    /// The configured name, such as `rio`.
+    pub name: String,
+    /// The kind of system, such as `RiO`.
+    pub kind: &'static str,
+    /// Where it is reached.
+    pub address: String,
+    /// `up` if it took the last message, `down` if it has taken nothing for a minute of trying.
+    pub state: LinkState,
+    /// Why it takes nothing, or why nothing more is read for it; empty otherwise.
+    pub detail: String,
+    /// Messages known to be for it that it does not have yet, without parked ones; what the journal holds beyond
+    /// 10,000 of them is not counted.
+    pub queued: u64,
+    /// Of these, under way.
+    pub in_flight: u64,
+    /// Messages it refused for good, each of which keeps its patient's lane.
+    pub parked: u64,
+    /// Of those queued, behind parked ones.
+    pub held: u64,
+    /// When the oldest of those queued was taken in, without those put aside behind parked ones.
+    pub oldest: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    pub oldest_age_seconds: u64,
+    /// When it last took a message.
+    pub last_accepted: Option<Timestamp>,
+    /// Messages it took.
+    pub accepted: u64,
+    /// Attempts that it refused for the time being, or did not answer.
+    pub again: u64,
+    /// Messages that were gone before they could be delivered.
+    pub missed: u64,
 }
 
 /// The link to the centre.

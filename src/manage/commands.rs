@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::flow::operate::{Operate, Reveal};
+use crate::flow::operate::{Operate, Resend, Reveal};
 
 use super::protocol::{AdminRequest, Fault, FaultKind};
 
@@ -21,32 +21,40 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
         AdminRequest::Doctor => value(&hub.doctor()),
         AdminRequest::MessageFind { filter } => value(&hub.find_messages(filter)?),
         AdminRequest::MessageShow { id, reveal } => {
-            let reveal = match reveal {
-                Some(reason) => Some(Reveal { reason: stated(reason)?, by: by.to_owned() }),
-                None => None,
-            };
-            if let Some(reveal) = &reveal {
-                tracing::warn!(by, reason = %reveal.reason, "a message's content is shown to an operator");
-            }
-            value(&hub.show_message(&id, reveal.as_ref())?)
+            value(&hub.show_message(&id, leave(reveal, by)?.as_ref())?)
         }
         AdminRequest::ParkedList => value(&hub.parked()),
-        AdminRequest::ParkedResend { number } => {
-            hub.parked_resend(number, by)?;
-            tracing::warn!(by, number, "parked entry is sent once more");
-            Ok(json!({"number": number, "done": "resent"}))
+        AdminRequest::ParkedShow { number, reveal } => {
+            value(&hub.parked_show(number, leave(reveal, by)?.as_ref())?)
         }
-        AdminRequest::ParkedDiscard { number, reason } => {
+        AdminRequest::ParkedRelease { number } => {
+            hub.parked_release(number, by)?;
+            tracing::warn!(by, number, "parked entry is sent once more");
+            Ok(json!({"number": number, "done": "released"}))
+        }
+        AdminRequest::ParkedSkip { number, reason } => {
             let reason = stated(reason)?;
-            hub.parked_discard(number, &reason, by)?;
-            tracing::warn!(by, number, %reason, "parked entry is discarded");
-            Ok(json!({"number": number, "done": "discarded"}))
+            hub.parked_skip(number, &reason, by)?;
+            tracing::warn!(by, number, %reason, "parked entry is given up");
+            Ok(json!({"number": number, "done": "skipped"}))
+        }
+        AdminRequest::ParkedResend { what, to, reveal, confirmed } => {
+            let resend = Resend { what, to, reveal: leave(reveal, by)?, confirmed };
+            value(&hub.resend(&resend, by)?)
         }
         AdminRequest::Wan { connected } => {
             hub.set_wan(connected)?;
             Ok(json!({"connected": connected}))
         }
     }
+}
+
+/// Leave to see content, if a reason for it is given; who asked and why goes on record.
+fn leave(reason: Option<String>, by: &str) -> Result<Option<Reveal>, Fault> {
+    let Some(reason) = reason else { return Ok(None) };
+    let reveal = Reveal { reason: stated(reason)?, by: by.to_owned() };
+    tracing::warn!(by, reason = %reveal.reason, "a message's content is shown to an operator");
+    Ok(Some(reveal))
 }
 
 /// A reason that says something.
@@ -88,24 +96,24 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_discarded_without_a_reason() {
+    fn nothing_is_given_up_without_a_reason() {
         let hub = FakeHub::new(fake::calm());
-        let discard = |reason: &str| {
-            let request = AdminRequest::ParkedDiscard { number: 3, reason: reason.to_owned() };
+        let skip = |reason: &str| {
+            let request = AdminRequest::ParkedSkip { number: 3, reason: reason.to_owned() };
             answer(&hub, request, "uid 7")
         };
-        assert_eq!(discard("").unwrap_err().kind, FaultKind::Invalid);
-        assert_eq!(discard(&"x".repeat(501)).unwrap_err().kind, FaultKind::Invalid);
+        assert_eq!(skip("").unwrap_err().kind, FaultKind::Invalid);
+        assert_eq!(skip(&"x".repeat(501)).unwrap_err().kind, FaultKind::Invalid);
         assert!(hub.deeds.lock().unwrap().is_empty());
-        assert!(discard("test data").is_ok());
-        assert_eq!(*hub.deeds.lock().unwrap(), ["discard 3 by uid 7 because test data"]);
+        assert!(skip("test data").is_ok());
+        assert_eq!(*hub.deeds.lock().unwrap(), ["skip 3 by uid 7 because test data"]);
     }
 
     #[test]
     fn the_hubs_errors_keep_their_kind() {
         let hub = FakeHub::new(fake::calm());
         let kind = |request: &str| ask(&hub, request).unwrap_err().kind;
-        assert_eq!(kind(r#"{"request":"parked-resend","number":9}"#), FaultKind::NotFound);
+        assert_eq!(kind(r#"{"request":"parked-release","number":9}"#), FaultKind::NotFound);
         assert_eq!(kind(r#"{"request":"message-find","filter":{"limit":1001}}"#), FaultKind::Invalid);
         let unswitched = hub.without_switch();
         let refused = answer(&unswitched, AdminRequest::Wan { connected: false }, "uid 7").unwrap_err();

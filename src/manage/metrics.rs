@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use crate::{
     domain::time::ClockQuality,
-    flow::status::{Condition, HubStatus, LinkState, LinkStatus, QueueStatus},
+    flow::status::{Condition, DeliveryStatus, HubStatus, LinkState, LinkStatus, QueueStatus},
     telemetry::metrics::{self as names, Kind, Metric},
 };
 
@@ -78,6 +78,7 @@ fn samples(metric: &Metric, status: &HubStatus, silence: Duration) -> Vec<Sample
         ["code"] => alarms(status),
         ["class"] => queue(metric, status),
         ["system"] => links(metric, status),
+        ["destination"] => deliveries(metric, status),
         _ => whole(metric, status, silence)
             .map(|value| Sample { labels: Vec::new(), value })
             .into_iter()
@@ -154,6 +155,25 @@ fn links(metric: &Metric, status: &HubStatus) -> Vec<Sample> {
     status.links.iter().filter_map(|link| Some(one(&link.name, value(link)?))).flatten().collect()
 }
 
+fn deliveries(metric: &Metric, status: &HubStatus) -> Vec<Sample> {
+    let value = |delivery: &DeliveryStatus| {
+        Some(match *metric {
+            names::DELIVERY_UP => u64::from(delivery.state != LinkState::Down),
+            names::DELIVERY_QUEUED => delivery.queued,
+            names::DELIVERY_OLDEST_AGE => delivery.oldest_age_seconds,
+            names::DELIVERY_PARKED => delivery.parked,
+            names::DELIVERY_HELD => delivery.held,
+            names::DELIVERY_ACCEPTED => delivery.accepted,
+            names::DELIVERY_AGAIN => delivery.again,
+            names::DELIVERY_MISSED => delivery.missed,
+            names::DELIVERY_LAST_ACCEPTED_AGE => status.now.since(delivery.last_accepted?).as_secs(),
+            _ => return None,
+        })
+    };
+    let sample = |delivery: &DeliveryStatus| Some(one(&delivery.name, value(delivery)?));
+    status.deliveries.iter().filter_map(sample).flatten().collect()
+}
+
 fn one(label: &str, value: u64) -> Vec<Sample> {
     vec![Sample { labels: vec![label.to_owned()], value }]
 }
@@ -212,6 +232,9 @@ mod tests {
             "polygate_link_accepted_total{hub=\"tower-hamlets\",system=\"rio\"} 12050",
             "polygate_link_up{hub=\"tower-hamlets\",system=\"pas\"} 0",
             "polygate_centre_up{hub=\"tower-hamlets\"} 0",
+            "polygate_delivery_up{hub=\"tower-hamlets\",destination=\"emis-marylebone\"} 0",
+            "polygate_delivery_queued{hub=\"tower-hamlets\",destination=\"emis-marylebone\"} 31",
+            "polygate_delivery_accepted_total{hub=\"tower-hamlets\",destination=\"rio\"} 4112",
             "# UNIT polygate_queue_oldest_age_seconds seconds",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

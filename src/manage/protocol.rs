@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::operate::{MessageFilter, MessageId, OperateError};
+use crate::flow::operate::{MessageFilter, MessageId, OperateError, ResendWhat};
 
 /// Longest request, in bytes with its newline: a filter with long names takes less than 2 KiB.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -34,17 +34,35 @@ pub enum AdminRequest {
     },
     /// Entries that wait for a decision.
     ParkedList,
+    /// What would be sent of a parked entry.
+    ParkedShow {
+        /// Which.
+        number: u64,
+        /// Why its content is needed, if it is; goes on record.
+        reveal: Option<String>,
+    },
     /// Send a parked entry once more.
-    ParkedResend {
+    ParkedRelease {
         /// Which.
         number: u64,
     },
     /// Give a parked entry up.
-    ParkedDiscard {
+    ParkedSkip {
         /// Which.
         number: u64,
         /// Why; goes on record.
         reason: String,
+    },
+    /// Send a message to one system, or only say what would be sent.
+    ParkedResend {
+        /// Which.
+        what: ResendWhat,
+        /// To which system.
+        to: String,
+        /// Why its content is needed, if it is; goes on record.
+        reveal: Option<String>,
+        /// Whether it is to be sent.
+        confirmed: bool,
     },
     /// Connect or cut the demonstration's WAN.
     Wan {

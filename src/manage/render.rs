@@ -2,6 +2,8 @@
 //!
 //! Answers are read into narrow views of what a hub sends, so that a newer hub may send more.
 
+mod status;
+
 use std::io::{self, Write};
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -10,7 +12,7 @@ use serde_json::Value;
 use crate::{
     domain::time::{ClockQuality, Timestamp},
     flow::{
-        operate::{Check, CheckState, FoundMessage, MessageDetail, MessageState, ParkedEntry},
+        operate::{Check, CheckState, FoundMessage, MessageDetail, MessageState, ParkedEntry, Preview},
         words,
     },
 };
@@ -37,7 +39,7 @@ pub fn write(
     }
     let colour = output.colour;
     match request {
-        AdminRequest::Status => write_status(&read(answer)?, colour, out)?,
+        AdminRequest::Status => status::write(&read(answer)?, colour, out)?,
         AdminRequest::Queue => write_queue(&read::<Vec<QueueView>>(answer)?, colour, out)?,
         AdminRequest::Doctor => write_checks(&read::<Vec<Check>>(answer)?, colour, out)?,
         AdminRequest::MessageFind { filter } => {
@@ -61,8 +63,17 @@ pub fn write(
                 writeln!(err, "nothing is parked")?;
             }
         }
-        AdminRequest::ParkedResend { number } => writeln!(out, "parked entry {number} is sent once more")?,
-        AdminRequest::ParkedDiscard { number, .. } => writeln!(out, "parked entry {number} is discarded")?,
+        AdminRequest::ParkedShow { .. } => write_preview(&read(answer)?, out)?,
+        AdminRequest::ParkedRelease { number } => writeln!(out, "parked entry {number} is sent once more")?,
+        AdminRequest::ParkedSkip { number, .. } => writeln!(out, "parked entry {number} is given up")?,
+        AdminRequest::ParkedResend { to, confirmed, .. } => {
+            write_preview(&read(answer)?, out)?;
+            if *confirmed {
+                writeln!(err, "it is on its way to {}", words::line(to))?;
+            } else {
+                writeln!(err, "nothing has been sent: add --yes to send this to {}", words::line(to))?;
+            }
+        }
         AdminRequest::Wan { connected } => {
             writeln!(out, "the WAN is {}", if *connected { "connected" } else { "cut" })?;
         }
@@ -81,81 +92,12 @@ pub fn exit(request: &AdminRequest, answer: &Value) -> Exit {
     if well { Exit::Ok } else { Exit::Degraded }
 }
 
-/// The parts of [`HubStatus`](crate::flow::status::HubStatus) that are printed.
 #[derive(Deserialize)]
-struct StatusView {
-    hub: String,
-    ods: String,
-    name: String,
-    version: String,
-    started: Timestamp,
-    now: Timestamp,
-    clock: String,
-    condition: String,
-    alarms: Vec<AlarmView>,
-    links: Vec<LinkView>,
-    centre: CentreView,
-    queue: Vec<QueueView>,
-    journal: JournalView,
-    view: RecordsView,
-    parked: u64,
-    quarantined: u64,
-}
-
-#[derive(Deserialize)]
-struct AlarmView {
-    code: String,
-    about: String,
-    since: Timestamp,
-    text: String,
-    next_step: String,
-}
-
-#[derive(Deserialize)]
-struct LinkView {
-    name: String,
-    kind: String,
-    address: String,
-    state: String,
-    detail: String,
-    accepted: u64,
-    repeated: u64,
-    refused: u64,
-    last_message: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-struct CentreView {
-    broker: String,
-    state: String,
-    since: Timestamp,
-    detail: String,
-    last_receipt: Option<Timestamp>,
-    confirmed: u64,
-}
-
-#[derive(Deserialize)]
-struct QueueView {
-    class: String,
-    entries: u64,
-    oldest: Option<Timestamp>,
-    oldest_age_seconds: u64,
-}
-
-#[derive(Deserialize)]
-struct JournalView {
-    accepting: bool,
-    reason: String,
-    epoch: u64,
-    used_bytes: u64,
-    capacity_bytes: u64,
-}
-
-#[derive(Deserialize)]
-struct RecordsView {
-    patients: u64,
-    rebuilding: bool,
-    caught_up: bool,
+pub(super) struct QueueView {
+    pub(super) class: String,
+    pub(super) entries: u64,
+    pub(super) oldest: Option<Timestamp>,
+    pub(super) oldest_age_seconds: u64,
 }
 
 fn read<T: DeserializeOwned>(answer: &Value) -> io::Result<T> {
@@ -168,99 +110,6 @@ fn write_json(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
         Value::Array(items) => items.iter().try_for_each(|item| writeln!(out, "{item}")),
         document => writeln!(out, "{document}"),
     }
-}
-
-fn tone(word: &str) -> Tone {
-    match word {
-        "ok" | "up" => Tone::Good,
-        "waiting" => Tone::Plain,
-        "degraded" => Tone::Attention,
-        _ => Tone::Bad,
-    }
-}
-
-fn write_status(status: &StatusView, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let now = status.now;
-    let condition = paint(&words::line(&status.condition), tone(&status.condition), colour);
-    let [name, hub, ods, version] =
-        [&status.name, &status.hub, &status.ods, &status.version].map(|text| words::line(text));
-    writeln!(out, "{name} ({hub}, {ods}): {condition}")?;
-    let running = words::duration(now.since(status.started));
-    writeln!(out, "polygate {version}, running for {running}, clock {}\n", words::line(&status.clock))?;
-    write_alarms(status, colour, out)?;
-    write_links(status, colour, out)?;
-    write_centre(status, colour, out)?;
-    let waiting: u64 = status.queue.iter().map(|queue| queue.entries).sum();
-    let oldest = status.queue.iter().filter_map(|queue| queue.oldest).min();
-    let oldest =
-        oldest.map_or_else(String::new, |at| format!(", the oldest for {}", words::duration(now.since(at))));
-    writeln!(out, "queue    {}{oldest}", words::counted(waiting, "entry", "entries"))?;
-    write_journal(&status.journal, colour, out)?;
-    let view = match (status.view.rebuilding, status.view.caught_up) {
-        (true, _) => "being rebuilt",
-        (false, true) => "caught up",
-        (false, false) => "catching up",
-    };
-    writeln!(out, "view     {}, {view}", words::counted(status.view.patients, "patient", "patients"))?;
-    writeln!(
-        out,
-        "aside    {} parked, {} quarantined",
-        words::grouped(status.parked),
-        words::grouped(status.quarantined)
-    )
-}
-
-fn write_alarms(status: &StatusView, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    for alarm in &status.alarms {
-        let about =
-            if alarm.about.is_empty() { String::new() } else { format!("{}: ", words::line(&alarm.about)) };
-        let age = words::duration(status.now.since(alarm.since));
-        let code = paint(&words::line(&alarm.code), Tone::Attention, colour);
-        writeln!(out, "{code}  {about}{} (for {age})", words::line(&alarm.text))?;
-        writeln!(out, "        next: {}", words::line(&alarm.next_step))?;
-    }
-    if status.alarms.is_empty() { Ok(()) } else { writeln!(out) }
-}
-
-fn write_links(status: &StatusView, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let row = |link: &LinkView| {
-        let last = link.last_message.map_or_else(|| "-".to_owned(), |at| words::ago(at, status.now));
-        vec![
-            Cell::text(&link.name),
-            Cell::text(&link.kind),
-            Cell::text(&link.state).toned(tone(&link.state)),
-            Cell::text(&last),
-            Cell::number(link.accepted),
-            Cell::number(link.repeated),
-            Cell::number(link.refused),
-            Cell::text(if link.detail.is_empty() { &link.address } else { &link.detail }),
-        ]
-    };
-    let heads =
-        ["SYSTEM", "KIND", "STATE", "LAST MESSAGE", "ACCEPTED", "REPEATED", "REFUSED", "ADDRESS OR FAULT"];
-    table(&heads, status.links.iter().map(row).collect(), colour, out)?;
-    writeln!(out)
-}
-
-fn write_centre(status: &StatusView, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let centre = &status.centre;
-    let state = paint(&words::line(&centre.state), tone(&centre.state), colour);
-    let since = words::duration(status.now.since(centre.since));
-    let detail =
-        if centre.detail.is_empty() { String::new() } else { format!(" ({})", words::line(&centre.detail)) };
-    let receipt = centre.last_receipt.map_or_else(|| "none yet".to_owned(), |at| words::ago(at, status.now));
-    writeln!(out, "centre   {state} for {since}{detail}, {}", words::line(&centre.broker))?;
-    writeln!(out, "         last receipt {receipt}, {} confirmed", words::grouped(centre.confirmed))
-}
-
-fn write_journal(journal: &JournalView, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let state = if journal.accepting {
-        paint("accepting", Tone::Good, colour)
-    } else {
-        format!("{}: {}", paint("refusing", Tone::Bad, colour), words::line(&journal.reason))
-    };
-    let (used, capacity) = (words::size(journal.used_bytes), words::size(journal.capacity_bytes));
-    writeln!(out, "journal  {state}, {used} of {capacity}, epoch {}", journal.epoch)
 }
 
 fn write_queue(queue: &[QueueView], colour: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -343,16 +192,33 @@ fn write_parked(parked: &[ParkedEntry], colour: bool, out: &mut dyn Write) -> io
     let row = |entry: &ParkedEntry| {
         vec![
             Cell::number(entry.number),
+            Cell::text(&entry.destination),
             Cell::text(&entry.at.to_string()),
             Cell::text(entry.class.name()),
             Cell::text(&entry.system),
             Cell::text(&entry.kind),
             Cell::text(&entry.source_id),
+            Cell::number(entry.behind),
             Cell::text(&entry.reason),
         ]
     };
-    let heads = ["NUMBER", "PARKED AT", "CLASS", "SYSTEM", "KIND", "SOURCE ID", "REASON"];
+    let heads =
+        ["NUMBER", "DESTINATION", "PARKED AT", "CLASS", "FROM", "KIND", "SOURCE ID", "BEHIND", "REASON"];
     table(&heads, parked.iter().map(row).collect(), colour, out)
+}
+
+fn write_preview(preview: &Preview, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "to         {}", words::line(&preview.destination))?;
+    writeln!(out, "from       {}", words::line(&preview.system))?;
+    writeln!(out, "source id  {}", words::line(&preview.source_id))?;
+    writeln!(out, "kind       {}", words::line(&preview.kind))?;
+    writeln!(out, "size       {}", words::size(preview.size_bytes))?;
+    if !preview.fault.is_empty() {
+        writeln!(out, "fault      {}", words::line(&preview.fault))?;
+    }
+    let Some(content) = &preview.content else { return Ok(()) };
+    writeln!(out)?;
+    content.lines().try_for_each(|line| writeln!(out, "{}", words::line(line)))
 }
 
 #[cfg(test)]
@@ -392,6 +258,10 @@ rio      RiO              up       4 s ago         12,050         3        1  12
 pas      Hospital system  down     31 s ago        12,050         3        1  0.0.0.0:2576 cannot be opened: address in use
 adastra  Adastra          waiting  -                    0         3        1  127.0.0.1:2575
 xn-550   Analyser         up       3 min ago       12,050         3        1  127.0.0.1:2575
+
+DELIVERY TO      STATE  LAST TAKEN  TAKEN  WAITING  OLDEST  PARKED  BEHIND  ADDRESS OR FAULT
+rio              up     12 s ago    4,112        0  -            0       0  127.0.0.1:2580
+emis-marylebone  down   12 s ago    4,112       31  3 min        2       5  connection refused
 
 centre   down for 4 min (connection refused), mqtts://broker.polysystem.example:8883
          last receipt 4 min ago, 48,211 confirmed
@@ -470,8 +340,32 @@ aside    0 parked, 1 quarantined
     fn parked_entries_and_what_is_done_with_them() {
         let hub = FakeHub::new(fake::calm());
         let (_, out, _) = plain(&hub, r#"{"request":"parked-list"}"#);
-        assert!(out.contains("3  2026-11-18T11:05:40.000Z  clinical  rio     ADT^A31  R-41"), "{out}");
-        let (exit, out, _) = plain(&hub, r#"{"request":"parked-resend","number":3}"#);
+        assert!(
+            out.contains("3  centre       2026-11-18T11:05:40.000Z  clinical  rio   ADT^A31  R-41"),
+            "{out}"
+        );
+        assert!(out.contains("     2  AR 101 at PID^1^3"), "{out}");
+        let (exit, out, _) = plain(&hub, r#"{"request":"parked-release","number":3}"#);
         assert_eq!((exit, out.as_str()), (Exit::Ok, "parked entry 3 is sent once more\n"));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_a_system_before_it_was_looked_at() {
+        let hub = FakeHub::new(fake::calm());
+        let resend = |confirmed: bool| {
+            let request = format!(
+                r#"{{"request":"parked-resend","what":"4","to":"pas","reveal":null,"confirmed":{confirmed}}}"#
+            );
+            plain(&hub, &request)
+        };
+        let (exit, out, err) = resend(false);
+        assert_eq!(
+            (exit, err.as_str()),
+            (Exit::Ok, "nothing has been sent: add --yes to send this to pas\n")
+        );
+        assert!(out.contains("size       20 bytes") && !out.contains("MSH"), "{out}");
+        assert!(hub.deeds.lock().unwrap().is_empty());
+        assert_eq!(resend(true).2, "it is on its way to pas\n");
+        assert_eq!(*hub.deeds.lock().unwrap(), ["send 4 to pas by uid 7"]);
     }
 }

@@ -80,6 +80,16 @@ metrics! {
     LINK_REFUSED Counter "link_refused" ["system"] None, "Messages refused";
     LINK_LAST_MESSAGE_AGE Gauge "link_last_message_age" ["system"] SECONDS, "Since the system's newest message; absent before the first";
 
+    DELIVERY_UP Gauge "delivery_up" ["destination"] None, "1 unless nothing can be delivered to the system";
+    DELIVERY_QUEUED Gauge "delivery_queued" ["destination"] None, "Messages that the system is still to have, without parked ones; 10,000 at most are counted";
+    DELIVERY_OLDEST_AGE Gauge "delivery_oldest_age" ["destination"] SECONDS, "Age of the oldest message that waits to be delivered; 0 if there is none";
+    DELIVERY_PARKED Gauge "delivery_parked" ["destination"] None, "Messages that the system refused for good, waiting for a decision";
+    DELIVERY_HELD Gauge "delivery_held" ["destination"] None, "Messages that wait behind parked ones of the same patients";
+    DELIVERY_ACCEPTED Counter "delivery_accepted" ["destination"] None, "Messages that the system took";
+    DELIVERY_AGAIN Counter "delivery_again" ["destination"] None, "Attempts that the system refused for the time being or did not answer";
+    DELIVERY_MISSED Counter "delivery_missed" ["destination"] None, "Messages that were gone before they could be delivered";
+    DELIVERY_LAST_ACCEPTED_AGE Gauge "delivery_last_accepted_age" ["destination"] SECONDS, "Since the system last took a message; absent before the first";
+
     CENTRE_UP Gauge "centre_up" [] None, "1 if the hub is connected to the centre";
     CENTRE_CONNECTIONS Counter "centre_connections" [] None, "Connections made to the centre";
     CENTRE_BATCHES Counter "centre_batches" [] None, "Batches sent to the centre, repetitions included";

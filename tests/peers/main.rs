@@ -7,5 +7,6 @@
 mod support;
 
 mod edifact;
+mod fhir;
 mod hl7v2;
 mod mesh;

@@ -109,6 +109,8 @@ pub(super) struct Turn {
     pub(super) low: Position,
     /// Whether the journal may have more at once.
     pub(super) more: bool,
+    /// When there may be something to send, if nothing else happens.
+    pub(super) deadline: Option<Duration>,
 }
 
 /// See the module.
@@ -226,7 +228,7 @@ impl Desk {
         let more = self.fill()?;
         self.copy_the_held(at)?;
         let parcels = std::iter::from_fn(|| self.next(now)).take(idle).collect();
-        Ok(Turn { parcels, low: self.saved_low, more })
+        Ok(Turn { parcels, low: self.saved_low, more, deadline: self.lanes.deadline() })
     }
 
     /// Takes in what the journal has for this destination, some hundred messages at most. Returns whether there may
@@ -311,11 +313,6 @@ impl Desk {
             }
         }
         None
-    }
-
-    /// When there may be something to send, if nothing else happens.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        self.lanes.deadline()
     }
 
     /// What the destination said of a message.

@@ -256,13 +256,8 @@ impl Lanes {
     }
 
     /// How many messages there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.items.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
     }
 
     /// How many are under way.
@@ -296,11 +291,6 @@ impl Lanes {
             .filter(|later| *later != order)
             .collect();
         later.len()
-    }
-
-    /// Whether the destination is being given a rest.
-    pub fn rests(&self, now: Duration) -> bool {
-        now < self.rests_until
     }
 
     fn holds(&self, order: Order) -> bool {

@@ -3,8 +3,10 @@
 //!
 //! A destination has a cursor in the journal of its own, so that one that is slow or down holds up nobody else.
 
+mod delivery;
 mod desk;
 mod lanes;
+mod round;
 pub mod routes;
 mod state;
 
@@ -15,6 +17,11 @@ use bytes::Bytes;
 use crate::domain::{entry::Entry, record::Event};
 
 pub use crate::journal::Position;
+
+pub use self::{
+    delivery::{Delivery, Make, Options, ParkedMessage, consumer},
+    lanes::Pace,
+};
 
 /// What a destination said of one message.
 #[derive(Clone, Debug, Eq, PartialEq)]

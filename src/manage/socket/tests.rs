@@ -68,9 +68,9 @@ async fn a_command_reaches_the_hub_and_says_who_gave_it() {
     let (exit, out, err) = run(&place.socket(), AdminRequest::Status).await;
     assert_eq!((exit, err.as_str()), (Exit::Degraded, ""));
     assert!(out.starts_with("Tower Hamlets polyclinic (tower-hamlets, 5LC01): degraded\n"));
-    assert_eq!(run(&place.socket(), AdminRequest::ParkedResend { number: 3 }).await.0, Exit::Ok);
-    assert_eq!(*hub.deeds.lock().unwrap(), [format!("resend 3 by uid {uid}")]);
-    let (exit, out, err) = run(&place.socket(), AdminRequest::ParkedResend { number: 9 }).await;
+    assert_eq!(run(&place.socket(), AdminRequest::ParkedRelease { number: 3 }).await.0, Exit::Ok);
+    assert_eq!(*hub.deeds.lock().unwrap(), [format!("release 3 by uid {uid}")]);
+    let (exit, out, err) = run(&place.socket(), AdminRequest::ParkedRelease { number: 9 }).await;
     assert_eq!((exit, out.as_str()), (Exit::Failed, ""));
     assert!(err.starts_with("error: parked entry 9 was not found\nnext: "), "{err}");
     serving.abort();

@@ -1,9 +1,17 @@
-//! What RiO and hospital systems have in common: HL7 v2 in over MLLP, understood, committed, acknowledged.
+//! What RiO and hospital systems have in common: HL7 v2 in over MLLP, understood, committed, acknowledged;
+//! and out over MLLP, until it is acknowledged.
 
+mod ack_policy;
+mod build;
+mod client;
+mod outgoing;
 mod server;
 mod session;
 mod translate;
 
+pub use ack_policy::{AckPolicy, Meaning};
+pub use client::{Client, ClientOptions};
+pub use outgoing::{Address, Outgoing};
 pub use server::{Server, ServerOptions};
 pub use session::respond;
 pub use translate::{Dialect, translate, translate_entry};

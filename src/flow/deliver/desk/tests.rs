@@ -152,7 +152,7 @@ fn drain(bench: &mut Bench) -> Vec<u64> {
         let parcels = bench.turn(&answers).unwrap();
         got.extend(parcels.iter().map(|(_, parcel)| number(parcel)));
         if parcels.is_empty() && answers.is_empty() {
-            match bench.desk.deadline() {
+            match bench.desk.lanes.deadline() {
                 Some(deadline) if bench.now < deadline => bench.now = deadline,
                 Some(_) => {}
                 None => return got,
@@ -427,7 +427,7 @@ fn live(seed: u64) -> u64 {
         let parcels = bench.turn(&answers).unwrap();
         answers = parcels.iter().map(|(order, p)| (*order, receiver.take(p, false, &mut dice))).collect();
         if parcels.is_empty() {
-            match bench.desk.deadline() {
+            match bench.desk.lanes.deadline() {
                 Some(deadline) => bench.now = bench.now.max(deadline),
                 None => break,
             }

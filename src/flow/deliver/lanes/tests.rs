@@ -103,7 +103,7 @@ fn a_poison_message_parks_its_patient_only_and_what_comes_later_waits_behind_it(
         assert_eq!(bench.next(), Some(number));
         bench.accept(number);
     }
-    assert!(bench.lanes.is_empty());
+    assert_eq!(bench.lanes.count(), 0);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn an_answer_for_what_is_not_under_way_changes_nothing() {
     assert_eq!(bench.next(), Some(1));
     bench.accept(1);
     assert_eq!(bench.answer(1, &stop()), Fate::Stray);
-    assert!(bench.lanes.is_empty());
+    assert_eq!(bench.lanes.count(), 0);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn whatever_is_answered_nothing_overtakes_within_a_patient_and_all_arrive() {
             bench.add(number as u64, &names.iter().map(String::as_str).collect::<Vec<_>>());
         }
         let (mut flying, mut accepted) = (Vec::new(), Vec::<usize>::new());
-        while !bench.lanes.is_empty() {
+        while 0 < bench.lanes.count() {
             while let Some(number) = bench.next() {
                 let number = number as usize;
                 let shares = |other: &usize| keys[*other].iter().any(|key| keys[number].contains(key));

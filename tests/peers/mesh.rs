@@ -136,3 +136,27 @@ async fn an_inbox_of_many_pages_is_read_whole() {
     }
     assert_eq!(recipient.inbox().await.unwrap(), sent);
 }
+
+#[tokio::test]
+async fn the_sandboxs_own_report_says_what_was_not_delivered() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let sender = sandbox.client("X26ABC1", "password");
+    let lost = sender.send(report("attempt-1", b"x")).await.unwrap();
+    let told = serde_json::json!({
+        "mailbox_id": "X26ABC1", "code": "14", "description": "Message not collected by recipient after 5 days",
+        "workflow_id": "PATH_MEDRPT_V3", "local_id": "attempt-1", "linked_message_id": lost,
+    });
+    let url = HttpUrl::parse(&format!("http://127.0.0.1:{}", sandbox.port)).unwrap();
+    let request = axum::http::Request::post("/messageexchange/admin/report")
+        .header("Content-Type", "application/json")
+        .body(Bytes::from(told.to_string()))
+        .unwrap();
+    let answer = HttpClient::new(url, None, HttpLimits::default()).send(request).await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+    let [id] = sender.inbox().await.unwrap().try_into().unwrap();
+    let found = sender.get(&id).await.unwrap().unwrap();
+    let said = found.report.unwrap();
+    assert_eq!((said.code.as_str(), said.linked_id.as_str()), ("14", lost.as_str()));
+    assert!(said.description.contains("not collected") && found.body.is_empty(), "{said:?}");
+    assert_eq!(found.local_id, "attempt-1");
+}

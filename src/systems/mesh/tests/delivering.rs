@@ -128,8 +128,13 @@ async fn a_rejection_that_comes_late_raises_an_alarm_even_after_a_restart() {
     stage.mailbox.report(stage.mailbox.look().await);
     assert!(matches!(stage.mailbox.ledger().sent("a1").unwrap().fate, Fate::Rejected(_)));
     assert_eq!(stage.alarms(), [AlarmCode::DeliveryFailed]);
-    let again = stage.delivery(Duration::ZERO).send(&parcel).await;
-    assert!(matches!(again, Answer::Stop(words) if words.contains("not registered")));
+    assert_eq!(stage.delivery(Duration::ZERO).send(&parcel).await, Answer::Accepted, "sent again by hand");
+    assert_eq!(stage.mailbox.ledger().sent("a1").unwrap().reference, "2", "under a number of its own");
+    practice.register(["9990000018".to_owned()]);
+    practice.collect().await.unwrap();
+    stage.mailbox.report(stage.mailbox.look().await);
+    assert_eq!(stage.mailbox.ledger().sent("a1").unwrap().fate, Fate::Accepted);
+    assert!(stage.alarms().is_empty());
 }
 
 #[tokio::test]
@@ -234,6 +239,19 @@ async fn what_no_report_can_say_stops_without_being_sent() {
         assert!(matches!(&answer, Answer::Stop(_)), "{answer:?}");
     }
     assert!(stage.server.messages().is_empty());
+}
+
+#[tokio::test]
+async fn a_withdrawal_reaches_the_practice_as_a_letter() {
+    let stage = Stage::new().await;
+    let practice = stage.practice();
+    let mut event = letter_event();
+    event.items.retain(|item| item.kind == ItemKind::Demographics);
+    event.withdraws = vec!["C-76".to_owned()];
+    assert_eq!(stage.delivery(Duration::ZERO).send(&parcel("a1", event)).await, Answer::Accepted);
+    practice.collect().await.unwrap();
+    let filed = practice.filed().remove(0);
+    assert!(filed.lines[0].contains("C-76") && filed.lines[0].contains("withdrawn"), "{:?}", filed.lines);
 }
 
 fn letter_event() -> Event {

@@ -5,6 +5,7 @@ use polygate::{
         edifact::{self, Interchange, Segments},
         fhir, fuzz,
         hl7v2::Message,
+        kettering,
         mllp::Deframer,
     },
     systems::{hl7, mesh, secondary_care},
@@ -21,12 +22,13 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
     Target { name: "fhir-json", try_all: all_of_fhir_json, take_in: fhir },
     Target { name: "fhir-xml", try_all: all_of_fhir_xml, take_in: fhir },
     Target { name: "hl7v2", try_all: all_of_hl7v2, take_in: hl7v2 },
+    Target { name: "kettering", try_all: kettering::fuzzing::kettering, take_in: kettering },
     Target { name: "mllp", try_all: fuzz::mllp, take_in: mllp },
 ];
 
@@ -48,6 +50,12 @@ fn edifact(data: &[u8]) {
     let Ok(interchange) = Interchange::of(&segments) else { return };
     for message in &interchange.messages {
         drop(mesh::translate(&interchange.header, message));
+    }
+}
+
+fn kettering(data: &[u8]) {
+    if let Ok(letter) = kettering::read(data) {
+        drop(mesh::letters::translate(&letter));
     }
 }
 

@@ -11,6 +11,9 @@ use super::{
 
 /// Elements, attributes and pieces of text of one letter: real ones have some hundred.
 const NODES_MAX: u32 = 50_000;
+/// `<` and `=` in a letter, text included: the XML reader makes room for as many elements and attributes before it
+/// reads. A long letter in HTML has some thousand.
+const MARKS_MAX: usize = 200_000;
 /// The longest tag: attributes are compared with one another, so that there must be few.
 const TAG_BYTES_MAX: usize = 4096;
 /// How far into the bytes the XML declaration can be.
@@ -53,7 +56,8 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     if text.get(..root).unwrap_or_default().contains("<!ENTITY") {
         return Err(KetteringError::Entities);
     }
-    if !has_short_tags(&text) {
+    let few = |mark: u8| memchr::memchr_iter(mark, text.as_bytes()).count() <= MARKS_MAX;
+    if !few(b'<') || !few(b'=') || !has_short_tags(&text) {
         return Err(KetteringError::Malformed);
     }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };

@@ -3,4 +3,4 @@
 use super::hl7::Dialect;
 
 /// What RiO sends. Results do not come from it.
-pub const DIALECT: Dialect = Dialect { kind: "RiO", message_types: &["ADT", "SIU"] };
+pub const DIALECT: Dialect = Dialect { kind: "RiO", message_types: &["ADT", "SIU"], processing: Some('P') };

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::sys::{
         clock::SimulatedClock,
-        tls::{ClientFiles, ClientTls, OldestProtocol, ServerFiles, ServerTls, peer_identity},
+        tls::{ClientFiles, ClientTls, OldestProtocol, ServerFiles, ServerTls, SpineFiles, peer_identity},
     };
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -416,6 +416,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_spine_side_client_shows_its_certificate_only_where_it_has_one() {
+        let directory = Directory::new("spine");
+        init(&directory.0, NOW).unwrap();
+        loopback(&directory.0, Issue::new(NOW)).unwrap();
+        let issued = issue_hub(&directory.0, &hub("soho"), Issue::new(NOW)).unwrap();
+        let clock = Arc::new(SimulatedClock::new(NOW));
+        let ca = directory.0.join("ca.pem");
+        for shown in [Some((issued.certificate.clone(), issued.key.clone())), None] {
+            let files = SpineFiles {
+                ca: Some(ca.clone()),
+                certificate_and_key: shown.clone(),
+                revocation_list: None,
+            };
+            let client = ClientTls::load_for_spine(&files, Arc::clone(&clock) as Arc<_>).unwrap();
+            let files = ServerFiles {
+                certificate: directory.0.join("broker.pem"),
+                key: directory.0.join("broker.key"),
+                client_ca: shown.as_ref().map(|_| ca.clone()),
+                revocation_list: None,
+            };
+            let server =
+                ServerTls::load(&files, OldestProtocol::Tls12, Arc::clone(&clock) as Arc<_>).unwrap();
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let (dialled, accepted) = tokio::join!(client.connect("localhost", near), server.accept(far));
+            dialled.unwrap();
+            let peer = peer_identity(&accepted.unwrap()).unwrap().map(|peer| peer.common_name);
+            assert_eq!(peer.as_deref(), shown.is_some().then_some("soho"));
+            assert_eq!(client.identity().is_some(), shown.is_some());
+        }
+    }
+
+    #[tokio::test]
     async fn revocation_lists_are_enforced_and_so_is_their_end() {
         let directory = Directory::new("revocation");
         init(&directory.0, NOW).unwrap();
@@ -455,7 +487,7 @@ mod tests {
         let mut client = ReloadingClient::new(files, Arc::new(SimulatedClock::new(NOW)));
         let mut look = || {
             let found = client.current().unwrap();
-            (found.tls.identity().not_after, found.complaint.map(|complaint| complaint.to_string()))
+            (found.tls.identity().unwrap().not_after, found.complaint.map(|complaint| complaint.to_string()))
         };
         let first = look();
         assert_eq!(first.1, None);

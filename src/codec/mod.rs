@@ -8,4 +8,5 @@ pub mod fuzz;
 pub mod gzip;
 pub mod hl7v2;
 pub mod kettering;
+pub mod lis2;
 pub mod mllp;

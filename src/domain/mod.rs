@@ -3,7 +3,9 @@
 pub mod actor;
 pub mod entry;
 pub mod ids;
+pub mod matching;
 pub mod nhs_number;
+pub mod one_record;
 pub mod record;
 pub mod slot;
 pub mod time;

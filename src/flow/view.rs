@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     domain::{entry::Entry, record::Event},
     journal::{Closed, LogReader, Position, Record},
-    store::{Applied, Opened, RebuildReason, View, ViewError},
+    store::{Applied, Opened, RebuildReason, Told, View, ViewError},
     sys::{entropy::Entropy, priority::give_way},
 };
 
@@ -169,7 +169,7 @@ impl Keeping {
                 system: &entry.system,
                 received: entry.at,
                 position: *position,
-                event,
+                told: Told::Event(event),
             })
             .collect();
         view.apply(&applied, next)?;

@@ -1,11 +1,14 @@
-//! Changes of items: field by field, the message whose event happened last has the word.
+//! Changes of items: field by field, the message whose event happened last has the word; and withdrawals.
+
+use std::sync::Arc;
 
 use super::{
     ViewError,
     bodies::Bodies,
     keys,
     state::{Message, State},
-    value::{Content, Field, Item},
+    value::{Content, Field, Item, Stamp},
+    wire::{Reader, Writer},
 };
 use crate::domain::record::{FieldChange, ItemChange};
 
@@ -21,16 +24,18 @@ impl State {
         change: &ItemChange,
     ) -> Result<(), ViewError> {
         let system = self.number_of_name(message.system);
+        let stamp = Stamp { part: Arc::from(keys::part(&change.part_of)), ..message.stamp.clone() };
         let mut said = Item {
             key: (!keys::is_short(&change.key)).then(|| change.key.clone()),
-            first_seen: message.stamp.occurred,
+            first_seen: stamp.occurred,
             versions: 1,
+            asserted: if change.withdrawn { Vec::new() } else { vec![stamp.clone()] },
+            withdrawn: change.withdrawn.then(|| stamp.clone()),
             fields: Vec::with_capacity(change.fields.len()),
         };
         for (name, change) in &change.fields {
             let name = self.number_of_name(name);
-            let field =
-                Field { name, content: content(&self.shelf.bodies, change)?, stamp: message.stamp.clone() };
+            let field = Field::new(name, content(&self.shelf.bodies, change)?, &stamp);
             match said.fields.binary_search_by_key(&name, |field| field.name) {
                 Ok(index) => said.fields[index] = field,
                 Err(index) => said.fields.insert(index, field),
@@ -38,6 +43,28 @@ impl State {
         }
         self.shelf.say(patient, keys::item(change.kind, system, &change.key), said);
         Ok(())
+    }
+
+    /// Notes the documents and messages that a message withdraws, whether or not they have come yet.
+    pub(super) fn withdraw(&mut self, message: &Message<'_>) -> Result<(), ViewError> {
+        for identifier in message.event.withdraws.iter().filter(|identifier| !identifier.is_empty()) {
+            let system = self.number_of_name(message.system);
+            let key = keys::withdrawal(system, &keys::part(identifier));
+            let known = self.withdrawal_at(&key)?;
+            // The first that said so, whichever came first.
+            let said = known.map_or(message.stamp.clone(), |known| known.min(message.stamp.clone()));
+            let mut writer = Writer::default();
+            said.write(&mut writer);
+            self.shelf.put(key, Some(writer.0));
+        }
+        Ok(())
+    }
+
+    /// When a document or message was first said to be withdrawn, if it was.
+    pub(super) fn withdrawal_at(&self, key: &[u8]) -> Result<Option<Stamp>, ViewError> {
+        let Some(bytes) = self.shelf.get(key)? else { return Ok(None) };
+        let stamp = Stamp::read(&mut Reader(&bytes));
+        stamp.map(Some).ok_or(ViewError::Damaged("a withdrawal cannot be read"))
     }
 }
 

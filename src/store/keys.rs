@@ -16,6 +16,11 @@ pub(super) const KEY_BYTES_MAX: usize = 64;
 /// An item's own key stands in the tree's key up to this many bytes; a longer one is hashed.
 pub(super) const ITEM_KEY_BYTES_MAX: usize = 24;
 
+/// A document's identifier up to this many bytes is kept as it is; a UUID has 36.
+const PART_BYTES_MAX: usize = 64;
+/// Ten digits as a number.
+const NHS_NUMBER_BYTES: usize = 5;
+
 /// Format, generation and the next free patient number: written with every batch of identity changes.
 pub(super) const HEAD: &[u8] = b"m0";
 /// Where the consumer continues: written last.
@@ -29,8 +34,10 @@ pub(super) enum Room {
     Alias = b'a',
     /// A patient whose record was joined to another's, below the other.
     Child = b'c',
-    /// From an NHS number to a patient.
-    NhsNumber = b'h',
+    /// An NHS number that needs people to decide who holds it.
+    Doubt = b'd',
+    /// A person's claim to an NHS number.
+    Claim = b'h',
     /// From a local identifier to a patient.
     Local = b'i',
     /// Head and cursor.
@@ -45,15 +52,18 @@ pub(super) enum Room {
     Body = b'b',
     /// Where in a run a patient's items are.
     Chunk = b'k',
+    /// A document or message of a system that was withdrawn.
+    Withdrawal = b'w',
     /// A contradiction about who somebody is.
     Disagreement = b'x',
 }
 
 impl Room {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Alias,
         Self::Child,
-        Self::NhsNumber,
+        Self::Doubt,
+        Self::Claim,
         Self::Local,
         Self::Meta,
         Self::Name,
@@ -61,6 +71,7 @@ impl Room {
         Self::Repair,
         Self::Body,
         Self::Chunk,
+        Self::Withdrawal,
         Self::Disagreement,
     ];
 
@@ -95,12 +106,51 @@ pub(super) fn local(system: &str, identifier: &Identifier) -> Vec<u8> {
     key
 }
 
-/// The key of an NHS number.
-pub(super) fn nhs_number(number: &NhsNumber) -> Vec<u8> {
+/// A number that orders persons by their identifiers, and not by who came first.
+pub(super) fn anchor(system: &str, identifier: &Identifier) -> u64 {
+    identifier_hash(system, identifier).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The beginning of the keys of an NHS number's claims, or the key of its doubt.
+pub(super) fn nhs_number(room: Room, number: &NhsNumber) -> Vec<u8> {
     let digits: u64 = number.as_str().parse().unwrap_or_default();
-    let mut key = vec![Room::NhsNumber.letter()];
-    key.extend(digits.to_be_bytes().into_iter().skip(3));
+    let mut key = vec![room.letter()];
+    key.extend(digits.to_be_bytes().into_iter().skip(8 - NHS_NUMBER_BYTES));
     key
+}
+
+/// The number in a key that begins as [`nhs_number`] makes it.
+pub(super) fn nhs_number_of(key: &[u8]) -> Option<NhsNumber> {
+    let digits = key.get(1..=NHS_NUMBER_BYTES)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    NhsNumber::parse(&format!("{digits:010}")).ok()
+}
+
+/// The key of a person's claim to an NHS number.
+pub(super) fn claim(number: &NhsNumber, patient: u64) -> Vec<u8> {
+    let mut key = nhs_number(Room::Claim, number);
+    push_number(&mut key, patient);
+    key
+}
+
+/// The person, from a key made by [`claim`].
+pub(super) fn claimant_of(key: &[u8]) -> Option<u64> {
+    split_number(key.get(1 + NHS_NUMBER_BYTES..)?).map(|(number, _)| number)
+}
+
+/// The key of what says that a document or message of a system was withdrawn.
+pub(super) fn withdrawal(system: u64, part: &str) -> Vec<u8> {
+    let mut key = numbered(Room::Withdrawal, system);
+    key.extend(hash(&[part.as_bytes()]));
+    key
+}
+
+/// A document's or message's identifier as it is kept with each version: itself, or its hash if it is long.
+pub(super) fn part(identifier: &str) -> String {
+    if identifier.len() <= PART_BYTES_MAX {
+        return identifier.to_owned();
+    }
+    let digits = hash(&[identifier.as_bytes()]).map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", digits.concat())
 }
 
 /// The key of an identifier in a patient's list.
@@ -305,6 +355,8 @@ mod tests {
             repair(Position { segment: u64::MAX, offset: u64::MAX }, 255),
             disagreement(u64::MAX, &[long.as_bytes()]),
             body(u64::MAX, u64::MAX, &[255; 32]),
+            claim(&NhsNumber::parse("9990000018").unwrap(), u64::MAX),
+            withdrawal(u64::MAX, &long),
         ];
         assert!(keys.iter().all(|key| key.len() <= KEY_BYTES_MAX));
         assert!(item_name(&keys[0]).unwrap().key.is_none());
@@ -316,6 +368,10 @@ mod tests {
         for room in Room::ALL {
             assert_eq!(Room::of(&[room.letter(), 1]), Some(room));
         }
+        let number = NhsNumber::parse("9990000018").unwrap();
+        assert_eq!(nhs_number_of(&claim(&number, 7)), Some(number));
+        assert_eq!(claimant_of(&claim(&number, 70_000)), Some(70_000));
+        assert_eq!((part("D1"), part(&"d".repeat(65)).len()), ("D1".to_owned(), 39));
         assert_eq!(Room::of(b"z"), None);
         assert_eq!(child_of(&child(70_000, 3)), Some(3));
     }

@@ -9,16 +9,27 @@
 //! in files written once), `bodies/` (content over 1 KiB, named by its SHA-256) and `sentinel`, a small file
 //! that says which database should be there and how far it durably goes.
 //!
-//! **How identity works.** A local identifier counts only within the system that sent it. Identifiers in one
-//! message join, unless that would join two NHS numbers: then the first stays and a [`Disagreement`] is
-//! kept for people to settle. An ordered merge (A40) joins records whatever their numbers. Without
-//! contradiction, the same messages in any order and any number of times give the same record.
+//! **How identity works.** A local identifier counts only within the system that sent it: those in one message join,
+//! unless that would join two people with different NHS numbers, and an ordered merge (A40) joins what its system has
+//! of the two, whatever their numbers. Persons of different systems are one patient if they hold the same NHS number,
+//! by the rules of [`crate::domain::matching`]; what those leave in doubt waits for people ([`View::matches`]), whose
+//! decisions come through the journal like messages. The same messages and decisions in any order and any number of
+//! times give the same record.
 //!
-//! **Limits.** Nothing is ever unjoined: a wrong link is repaired at its source and by a rebuild. What the
-//! journal no longer holds, a rebuild does not bring back. Messages in which two systems contradict each
-//! other are settled by who came first. If two messages tell of one field at the same moment, the one
-//! applied later has the word. A run goes, at the next opening, when every patient in it has been written anew
-//! in a later one: withdrawn values stay on the disk until then, and a run with one quiet patient stays.
+//! **Where order matters.** If a message lists the local identifiers of two people of its system, they are joined if it
+//! comes before their messages that have numbers, and refused and listed for repair if after: either way a person with
+//! two numbers of one standing is linked to nobody else's record until people decide, so nothing is mixed across
+//! systems. Of more than eight values of one field, eight NHS numbers or eight demographics of one person, the
+//! rest is not kept.
+//!
+//! **Withdrawals.** A document or message withdrawn by its identifier takes everything with it that only it has said,
+//! even if it comes later; an item withdrawn by itself is so until a later message says it anew. What was withdrawn is
+//! marked, and its history stays: of each field the newest eight values, each with who said it first and last.
+//!
+//! **Limits.** Nothing that one system joined is ever unjoined: a wrong link is repaired at its source and by a rebuild.
+//! What the journal no longer holds, a rebuild does not bring back, decisions included. A run goes, at the next
+//! opening, when every patient in it has been written anew in a later one; a run with one quiet patient stays. The
+//! note of a withdrawn document stays for ever, in about a hundred bytes.
 
 mod bodies;
 mod engine;
@@ -26,6 +37,7 @@ mod identity;
 mod items;
 mod keys;
 mod open;
+mod people;
 mod read;
 mod repair;
 mod runs;
@@ -44,11 +56,15 @@ use std::{
 
 pub use identity::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
 pub use open::{Opened, RebuildReason};
-pub use read::{FieldValue, ITEMS_MAX, JOINED_MAX, KnownIdentifier, PatientRecord, RecordItem};
+pub use people::{CASES_MAX, MatchCase, MatchDetail, MatchDoubt, MatchPerson, Matches, PersonDetail};
+pub use read::{
+    FieldValue, ITEMS_MAX, JOINED_MAX, KnownIdentifier, PatientRecord, RecordItem, Source, Version,
+};
 pub use repair::{Disagreement, DisagreementKind, Repair, RepairKind, Repairs};
 
 use crate::{
     domain::{
+        matching::Decision,
         nhs_number::NhsNumber,
         record::{Event, Identifier},
         time::Timestamp,
@@ -63,7 +79,16 @@ use state::State;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PatientId(u64);
 
-/// One message to be applied. Its `Debug` shows what [`Event`]'s shows.
+/// What the journal tells the view.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// What a message says.
+    Event(&'a Event),
+    /// What people decided.
+    Decision(&'a Decision),
+}
+
+/// One entry of the journal to be applied. Its `Debug` shows what [`Event`]'s shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Applied<'a> {
     /// The configured name of the system it came from: the scope of its identifiers and keys.
@@ -73,13 +98,13 @@ pub struct Applied<'a> {
     /// Where it stands in the journal.
     pub position: Position,
     /// What it says.
-    pub event: &'a Event,
+    pub told: Told<'a>,
 }
 
 /// How much the view holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    /// Patients, those joined counted once.
+    /// Patients: NHS numbers somebody gave, and persons without one, those joined counted once.
     pub patients: usize,
     /// Items that are written; one that changed at several times may count for each until they are brought
     /// together.
@@ -198,10 +223,7 @@ impl View {
     /// # Errors
     /// The view is closed, from now on if it was not before.
     pub fn find_by_nhs_number(&self, number: &NhsNumber) -> Result<Option<PatientId>, ViewError> {
-        self.read(|state| {
-            let found = state.by_nhs_number(number)?;
-            found.map(|patient| state.root(patient).map(PatientId)).transpose()
-        })
+        self.read(|state| Ok(state.holding(number)?.main.into_iter().min().map(PatientId)))
     }
 
     /// The patient with an identifier of a system.
@@ -215,7 +237,7 @@ impl View {
     ) -> Result<Option<PatientId>, ViewError> {
         self.read(|state| {
             let found = state.by_local(system, identifier)?;
-            found.map(|patient| state.root(patient).map(PatientId)).transpose()
+            found.map(|patient| state.whole(patient).map(|whole| PatientId(whole.patient))).transpose()
         })
     }
 
@@ -232,7 +254,24 @@ impl View {
     /// # Errors
     /// The view is closed.
     pub fn counts(&self) -> Result<Counts, ViewError> {
-        self.read(|state| Ok(state.counts))
+        self.read(|state| Ok(state.counts.counts()))
+    }
+
+    /// What people have to decide about who is who: persons who gave an NHS number and were not linked to it, the least
+    /// number first, at most [`CASES_MAX`].
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn matches(&self) -> Result<Matches, ViewError> {
+        self.read(State::matches)
+    }
+
+    /// One case for people to decide, with what each side's systems say; none if there is no such case any more.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn match_detail(&self, id: &str) -> Result<Option<MatchDetail>, ViewError> {
+        self.read(|state| state.match_detail(id))
     }
 
     /// What people should repair at its source, newest first; the newest 10,000 are kept.

@@ -11,14 +11,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Counts, ViewError,
+    ViewError,
     bodies::Bodies,
     engine::{Engine, is_damage},
     keys::{self, Room},
     runs::{Place, Runs},
     shelf::{Shelf, decode_cursor, encode_cursor},
-    state::{FORMAT, Names, State, decode_head, encode_head},
-    value::{Alias, Patient},
+    state::{FORMAT, Names, State, Tally, decode_head, encode_head},
+    value::{Alias, Claim, Patient},
 };
 use crate::{
     codec::cbor,
@@ -259,7 +259,8 @@ fn survey(
     through: Position,
 ) -> Result<State, ViewError> {
     let mut names = Names::default();
-    let mut counts = Counts::default();
+    let mut counts = Tally::default();
+    let mut last_number = None;
     let mut repairs_kept = 0;
     let mut wanted = BTreeSet::new();
     let mut runs: BTreeMap<u64, u64> = BTreeMap::new();
@@ -268,8 +269,14 @@ fn survey(
             Room::Name => learn(&mut names, key, value).ok_or(ViewError::Damaged("a name cannot be read")),
             Room::Patient => {
                 let patient = Patient::decode(value).ok_or(ViewError::Damaged("a patient cannot be read"))?;
-                counts.patients += usize::from(patient.joined_to.is_none());
+                counts.unnumbered += usize::from(patient.joined_to.is_none() && !patient.numbered);
                 Ok(())
+            }
+            Room::Claim => {
+                let damaged = || ViewError::Damaged("a claim to a number cannot be read");
+                let number = keys::nhs_number_of(key).ok_or_else(damaged)?;
+                counts.numbers += usize::from(last_number.replace(number) != Some(number));
+                Claim::decode(value).map(|_| ()).ok_or_else(damaged)
             }
             Room::Alias => {
                 Alias::decode(value).map(|_| ()).ok_or(ViewError::Damaged("an identifier cannot be read"))

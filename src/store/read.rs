@@ -3,15 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use super::{
-    Disagreement, PatientId, ViewError,
+    Disagreement, MatchDoubt, PatientId, ViewError,
+    identity::Forest,
     keys::{self, Room},
+    people::{Holding, Whole},
+    runs::Items,
+    shelf::take_in,
     state::State,
-    value::{Alias, Content, Item},
+    value::{Alias, Content, Field, Item, Said, Stamp},
 };
 use crate::domain::{
+    matching::NAMELESS,
     nhs_number::NhsNumber,
     record::{Identifier, ItemKind},
     time::Timestamp,
@@ -27,7 +33,9 @@ pub const ITEMS_MAX: usize = 20_000;
 pub struct PatientRecord {
     /// Whose it is, after all merges.
     pub patient: PatientId,
-    /// Normally one; more after a merge that was ordered.
+    /// The number that joins its systems, if one does.
+    pub nhs_number: Option<NhsNumber>,
+    /// Normally the same; more if a system merged persons with different numbers among its own.
     pub nhs_numbers: BTreeSet<NhsNumber>,
     /// Local identifiers, by system.
     pub identifiers: BTreeSet<KnownIdentifier>,
@@ -35,6 +43,8 @@ pub struct PatientRecord {
     pub items: BTreeMap<ItemKind, Vec<RecordItem>>,
     /// What is contradictory about who this is.
     pub disagreements: Vec<Disagreement>,
+    /// Systems whose records of this number were not taken in, for people have to decide first.
+    pub apart: Vec<(String, MatchDoubt)>,
     /// There is more than [`JOINED_MAX`] or [`ITEMS_MAX`] allow to be read.
     pub truncated: bool,
 }
@@ -54,6 +64,7 @@ impl fmt::Debug for PatientRecord {
             .field("identifiers", &self.identifiers.len())
             .field("items", &self.items.values().map(Vec::len).sum::<usize>())
             .field("disagreements", &self.disagreements.len())
+            .field("apart", &self.apart.len())
             .finish_non_exhaustive()
     }
 }
@@ -82,6 +93,9 @@ pub struct RecordItem {
     pub last_changed: Timestamp,
     /// How many messages changed it, in the order they came; the same messages in another order may give another number.
     pub versions: u64,
+    /// Who last said that it was withdrawn, if it is: itself, or each document that told of it. Its fields are still
+    /// what they were.
+    pub withdrawn: Option<Source>,
     /// Its fields, by name.
     pub fields: BTreeMap<String, FieldValue>,
 }
@@ -92,6 +106,17 @@ impl fmt::Debug for RecordItem {
     }
 }
 
+/// Which message said something, and when.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// When it was so, by the sender's clock, else by this hub's on receipt.
+    pub occurred: Timestamp,
+    /// When this hub took it in.
+    pub received: Timestamp,
+    /// The sender's identifier of the message that said so, at most 64 bytes of it.
+    pub source_id: String,
+}
+
 /// What one field says. Its `Debug` shows no content.
 #[derive(Clone, Eq, PartialEq)]
 pub struct FieldValue {
@@ -99,15 +124,53 @@ pub struct FieldValue {
     pub value: Option<String>,
     /// When it was so, by the sender's clock, else by this hub's on receipt.
     pub occurred: Timestamp,
+    /// When this hub took it in.
+    pub received: Timestamp,
     /// The sender's identifier of the message that said so, at most 64 bytes of it.
     pub source_id: String,
+    /// What it has been, newest first, this value included; at most eight, one for each value and document.
+    pub history: Vec<Version>,
 }
 
 impl fmt::Debug for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FieldValue({:?})", self.occurred)
+        write!(f, "FieldValue({:?}, {} versions)", self.occurred, self.history.len())
     }
 }
+
+/// One value a field had. Its `Debug` shows no content.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Version {
+    /// The value; `None` if that was that it is withdrawn.
+    pub value: Option<String>,
+    /// Who said so first.
+    pub first: Source,
+    /// Who said so last.
+    pub last: Source,
+    /// The document or message that said so was withdrawn.
+    pub withdrawn: bool,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({:?} to {:?})", self.first.occurred, self.last.occurred)
+    }
+}
+
+impl FieldValue {
+    /// What this hub knew the field to be at a moment, by when it took messages in: the newest value it had been told
+    /// by then, withdrawals of documents aside. `None` if nothing had been said that is still kept.
+    pub fn known_at(&self, moment: Timestamp) -> Option<&Version> {
+        let told = |version: &&Version| version.first.received <= moment;
+        let said = |version: &Version| {
+            if version.last.received <= moment { version.last.occurred } else { version.first.occurred }
+        };
+        self.history.iter().filter(told).max_by_key(|version| said(version))
+    }
+}
+
+/// A record's items by kind.
+pub(super) type ItemsByKind = BTreeMap<ItemKind, Vec<RecordItem>>;
 
 impl State {
     /// Reads a record.
@@ -115,35 +178,60 @@ impl State {
         if self.shelf.get(&keys::numbered(Room::Patient, patient.0))?.is_none() {
             return Ok(None);
         }
-        let root = self.root(patient.0)?;
-        let (joined, mut truncated) = self.joined(root)?;
+        let Whole { patient, persons, number, truncated } = self.whole(patient.0)?;
+        let (items, cut) = self.read_items(&persons)?;
         let mut record = PatientRecord {
-            patient: PatientId(root),
-            nhs_numbers: BTreeSet::new(),
+            patient: PatientId(patient),
+            nhs_number: number,
+            nhs_numbers: number.into_iter().collect(),
             identifiers: BTreeSet::new(),
-            items: BTreeMap::new(),
+            items,
             disagreements: Vec::new(),
-            truncated: false,
+            apart: Vec::new(),
+            truncated: truncated || cut,
         };
-        let mut items = BTreeMap::new();
-        for patient in joined {
-            record.nhs_numbers.extend(self.patient(patient)?.nhs_number);
-            self.read_identifiers(patient, &mut record)?;
-            truncated |= self.read_items(patient, &mut items)?;
-            for bytes in self.shelf.scan(&keys::numbered(Room::Disagreement, patient), ITEMS_MAX)?.values() {
+        for person in &persons {
+            record.nhs_numbers.extend(self.number_of(self.root_in(Forest::SameAs, *person)?.0)?);
+            for Alias { system, merged, identifier } in self.aliases(*person)? {
+                if identifier.kind != NAMELESS {
+                    let system = self.name(system)?.to_owned();
+                    record.identifiers.insert(KnownIdentifier { system, identifier, merged });
+                }
+            }
+            for bytes in self.shelf.scan(&keys::numbered(Room::Disagreement, *person), ITEMS_MAX)?.values() {
                 record.disagreements.push(self.disagreement(bytes)?);
             }
         }
-        for ((kind, _, _), item) in items {
-            record.items.entry(kind).or_default().push(item);
-        }
         record.disagreements.sort();
-        record.truncated = truncated;
+        if let Some(number) = number {
+            record.apart = self.apart(&number, &persons)?;
+        }
         Ok(Some(record))
     }
 
+    /// The systems and reasons of those who gave a number and are not among these persons.
+    fn apart(
+        &self,
+        number: &NhsNumber,
+        persons: &BTreeSet<u64>,
+    ) -> Result<Vec<(String, MatchDoubt)>, ViewError> {
+        let Holding { main, apart } = self.holding(number)?;
+        let mut found = BTreeSet::new();
+        let groups = apart.into_iter().chain([(main, MatchDoubt::Unverified)]);
+        for (root, doubt) in
+            groups.flat_map(|(group, doubt)| group.into_iter().map(move |root| (root, doubt)))
+        {
+            if !persons.contains(&root) {
+                for alias in self.aliases(root)?.into_iter().take(1) {
+                    found.insert((self.name(alias.system)?.to_owned(), doubt));
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// The patients whose records are one, and whether there are more.
-    fn joined(&self, root: u64) -> Result<(BTreeSet<u64>, bool), ViewError> {
+    pub(super) fn joined(&self, root: u64) -> Result<(BTreeSet<u64>, bool), ViewError> {
         let mut joined = BTreeSet::from([root]);
         let mut open = vec![root];
         while let Some(patient) = open.pop() {
@@ -160,81 +248,132 @@ impl State {
         Ok((joined, false))
     }
 
-    fn read_identifiers(&self, patient: u64, record: &mut PatientRecord) -> Result<(), ViewError> {
-        for bytes in self.shelf.scan(&keys::numbered(Room::Alias, patient), ITEMS_MAX)?.values() {
-            let alias = Alias::decode(bytes).ok_or(ViewError::Damaged("an identifier cannot be read"))?;
-            let system = self.name(alias.system)?.to_owned();
-            let Alias { merged, identifier, .. } = alias;
-            record.identifiers.insert(KnownIdentifier { system, identifier, merged });
-        }
-        Ok(())
+    /// The identifiers that are listed for a person.
+    pub(super) fn aliases(&self, person: u64) -> Result<Vec<Alias>, ViewError> {
+        let found = self.shelf.scan(&keys::numbered(Room::Alias, person), ITEMS_MAX)?;
+        let aliases = found.values().map(|bytes| Alias::decode(bytes)).collect::<Option<_>>();
+        aliases.ok_or(ViewError::Damaged("an identifier cannot be read"))
     }
 
-    /// Adds a patient's items to those read; true if there are too many.
-    fn read_items(
-        &self,
-        patient: u64,
-        items: &mut BTreeMap<(ItemKind, String, String), RecordItem>,
-    ) -> Result<bool, ViewError> {
-        let found = self.shelf.items(patient)?;
-        for (key, item) in &found {
-            if ITEMS_MAX <= items.len() {
-                return Ok(true);
+    /// The items of persons as one record's, and whether there are more.
+    pub(super) fn read_items(&self, persons: &BTreeSet<u64>) -> Result<(ItemsByKind, bool), ViewError> {
+        let mut found = Items::new();
+        let mut truncated = false;
+        for person in persons {
+            if ITEMS_MAX <= found.len() {
+                truncated = true;
+                break;
             }
-            let name = keys::item_name(key).ok_or(ViewError::Damaged("an item's key cannot be read"))?;
+            take_in(&mut found, self.shelf.items(*person)?);
+        }
+        truncated |= ITEMS_MAX < found.len();
+        let mut withdrawals = Withdrawals { state: self, known: BTreeMap::new() };
+        let mut items = ItemsByKind::new();
+        for (key, item) in found.into_iter().take(ITEMS_MAX) {
+            let name = keys::item_name(&key).ok_or(ViewError::Damaged("an item's key cannot be read"))?;
             let own = name.key.or_else(|| item.key.clone()).unwrap_or_default();
-            let read = self.read_item(name.system, own, item)?;
-            match items.entry((name.kind, read.system.clone(), read.key.clone())) {
-                std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(read);
-                }
-                std::collections::btree_map::Entry::Occupied(mut place) => place.get_mut().take_in(read),
-            }
+            let read = self.read_item(name.system, own, item, &mut withdrawals)?;
+            items.entry(name.kind).or_default().push(read);
         }
-        Ok(false)
+        for items in items.values_mut() {
+            items.sort_by(|one, other| (&one.system, &one.key).cmp(&(&other.system, &other.key)));
+        }
+        Ok((items, truncated))
     }
 
-    fn read_item(&self, system: u64, key: String, item: &Item) -> Result<RecordItem, ViewError> {
+    fn read_item(
+        &self,
+        system: u64,
+        key: String,
+        item: Item,
+        withdrawals: &mut Withdrawals<'_>,
+    ) -> Result<RecordItem, ViewError> {
+        let withdrawn = withdrawals.of_item(system, &item)?;
+        let (first_seen, versions) = (item.first_seen, item.versions);
         let mut fields = BTreeMap::new();
-        for field in &item.fields {
-            let value = match &field.content {
-                Content::Deleted => None,
-                Content::Text(text) => Some(text.clone()),
-                Content::Body(body) => {
-                    let bytes = self.shelf.bodies.get(body)?;
-                    Some(
-                        String::from_utf8(bytes)
-                            .map_err(|_| ViewError::Damaged("a content file is no text"))?,
-                    )
-                }
-            };
-            let (occurred, source_id) = (field.stamp.occurred, field.stamp.source_id.to_string());
-            fields.insert(self.name(field.name)?.to_owned(), FieldValue { value, occurred, source_id });
+        let mut last_changed = None;
+        for Field { name, said } in item.fields {
+            let mut history = Vec::with_capacity(said.len());
+            for Said { content, first, last } in said {
+                let gone = withdrawals.of_part(system, &last.part)?.is_some();
+                let value = self.text(content)?;
+                history.push(Version { value, first: first.into(), last: last.into(), withdrawn: gone });
+            }
+            last_changed = last_changed.max(history.iter().map(|version| version.last.occurred).max());
+            if let Some(value) = current(history, withdrawn.is_some()) {
+                fields.insert(self.name(name)?.to_owned(), value);
+            }
         }
-        Ok(RecordItem {
-            system: self.name(system)?.to_owned(),
-            key,
-            first_seen: item.first_seen,
-            last_changed: item.fields.iter().map(|f| f.stamp.occurred).max().unwrap_or(item.first_seen),
-            versions: item.versions,
-            fields,
+        let last_changed = last_changed.unwrap_or(first_seen);
+        let system = self.name(system)?.to_owned();
+        Ok(RecordItem { system, key, first_seen, last_changed, versions, withdrawn, fields })
+    }
+
+    fn text(&self, content: Content) -> Result<Option<String>, ViewError> {
+        Ok(match content {
+            Content::Deleted => None,
+            Content::Text(text) => Some(text),
+            Content::Body(body) => {
+                let text = String::from_utf8(self.shelf.bodies.get(&body)?);
+                Some(text.map_err(|_| ViewError::Damaged("a content file is no text"))?)
+            }
         })
     }
 }
 
-impl RecordItem {
-    /// Takes in the same item as it is known under another of the patient's identifiers.
-    fn take_in(&mut self, other: Self) {
-        self.first_seen = self.first_seen.min(other.first_seen);
-        self.versions += other.versions;
-        for (name, theirs) in other.fields {
-            match self.fields.get(&name) {
-                Some(ours) if (theirs.occurred, &theirs.source_id) <= (ours.occurred, &ours.source_id) => {}
-                _ => {
-                    self.fields.insert(name, theirs);
-                }
+/// What a field says now: the newest that was not withdrawn with its document, or of a withdrawn item the newest. If
+/// only withdrawn documents told of it, it says nothing, and what they said stays to be seen.
+fn current(history: Vec<Version>, whole: bool) -> Option<FieldValue> {
+    let standing = history.iter().find(|version| whole || !version.withdrawn);
+    let Source { occurred, received, source_id } = standing.or(history.first())?.last.clone();
+    let value = standing.and_then(|version| version.value.clone());
+    Some(FieldValue { value, occurred, received, source_id, history })
+}
+
+/// Looks each document up once.
+struct Withdrawals<'a> {
+    state: &'a State,
+    known: BTreeMap<(u64, Arc<str>), Option<Stamp>>,
+}
+
+impl Withdrawals<'_> {
+    fn of_part(&mut self, system: u64, part: &Arc<str>) -> Result<Option<Stamp>, ViewError> {
+        if part.is_empty() {
+            return Ok(None);
+        }
+        let name = (system, Arc::clone(part));
+        if let Some(known) = self.known.get(&name) {
+            return Ok(known.clone());
+        }
+        let found = self.state.withdrawal_at(&keys::withdrawal(system, part))?;
+        self.known.insert(name, found.clone());
+        Ok(found)
+    }
+
+    /// Who withdrew an item: by a word of its own that no later assertion takes back, or with every document that told
+    /// of it.
+    fn of_item(&mut self, system: u64, item: &Item) -> Result<Option<Source>, ViewError> {
+        let mut newest_standing = None;
+        let mut with_documents = None;
+        for asserted in &item.asserted {
+            match self.of_part(system, &asserted.part)? {
+                Some(withdrawal) => with_documents = with_documents.max(Some(withdrawal)),
+                None => newest_standing = newest_standing.max(Some(asserted.occurred)),
             }
         }
-        self.last_changed = self.fields.values().map(|field| field.occurred).max().unwrap_or(self.first_seen);
+        let own =
+            item.withdrawn.as_ref().filter(|own| newest_standing.is_none_or(|newest| newest <= own.occurred));
+        let stamp = match (own, newest_standing) {
+            (Some(own), _) => Some(own.clone()),
+            (None, None) => with_documents,
+            (None, Some(_)) => None,
+        };
+        Ok(stamp.map(Source::from))
+    }
+}
+
+impl From<Stamp> for Source {
+    fn from(stamp: Stamp) -> Self {
+        Self { occurred: stamp.occurred, received: stamp.received, source_id: stamp.source_id.to_string() }
     }
 }

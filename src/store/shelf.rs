@@ -36,7 +36,7 @@ pub(super) const PENDING_IDENTITY_KEYS_MAX: usize = 128;
 const CHUNKS_MAX: usize = 12;
 /// What a waiting entry or item takes besides its bytes, in bytes, roughly; and a field.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
-const FIELD_OVERHEAD_BYTES: usize = 72;
+const FIELD_OVERHEAD_BYTES: usize = 176;
 
 /// A key, and its value or that it goes.
 type Entry = (Vec<u8>, Option<Vec<u8>>);
@@ -247,7 +247,8 @@ impl Shelf {
     }
 }
 
-fn take_in(items: &mut Items, others: Items) {
+/// Adds what else is known of items.
+pub(super) fn take_in(items: &mut Items, others: Items) {
     for (name, item) in others {
         match items.get_mut(&name) {
             Some(known) => known.take_in(item),
@@ -260,7 +261,8 @@ fn take_in(items: &mut Items, others: Items) {
 
 fn cost(item: &Item) -> usize {
     let text = |content: &Content| if let Content::Text(text) = content { text.len() } else { 0 };
-    item.fields.iter().map(|field| FIELD_OVERHEAD_BYTES + text(&field.content)).sum()
+    let said = item.fields.iter().flat_map(|field| &field.said);
+    said.map(|said| FIELD_OVERHEAD_BYTES + text(&said.content)).sum()
 }
 
 fn entry_cost((key, value): &Entry) -> usize {
@@ -270,7 +272,9 @@ fn entry_cost((key, value): &Entry) -> usize {
 fn is_identity(key: &[u8]) -> bool {
     matches!(
         Room::of(key),
-        Some(Room::Alias | Room::Child | Room::NhsNumber | Room::Local | Room::Name | Room::Patient)
+        Some(
+            Room::Alias | Room::Child | Room::Claim | Room::Doubt | Room::Local | Room::Name | Room::Patient
+        )
     )
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Applied, Counts, Disagreement, DisagreementKind, Repair, RepairKind, Repairs, ViewError,
+    Applied, Counts, Disagreement, DisagreementKind, Repair, RepairKind, Repairs, Told, ViewError,
     keys::{self, Room},
     shelf::Shelf,
     value::Stamp,
@@ -12,7 +12,7 @@ use super::{
 use crate::{domain::record::Event, domain::time::Timestamp, journal::Position};
 
 /// The number of this layout of keys and values. Another number in the head means: rebuild.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 /// Newest things to repair that are kept.
 pub(super) const REPAIRS_KEPT: usize = 10_000;
 /// How many more may gather before the oldest are removed, so that each removal is worth its scan.
@@ -31,8 +31,24 @@ pub(super) struct State {
     /// The cursor as it is durably known.
     pub(super) through: Position,
     pub(super) names: Names,
-    pub(super) counts: Counts,
+    pub(super) counts: Tally,
     pub(super) repairs_kept: usize,
+}
+
+/// What is counted, and what it is counted from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// NHS numbers that somebody gave.
+    pub(super) numbers: usize,
+    /// Persons, those joined counted once, of whom none has an NHS number.
+    pub(super) unnumbered: usize,
+    pub(super) items: usize,
+}
+
+impl Tally {
+    pub(super) const fn counts(self) -> Counts {
+        Counts { patients: self.numbers + self.unnumbered, items: self.items }
+    }
 }
 
 /// Names of systems and fields, by number: they are few, and would be half of every value.
@@ -43,6 +59,7 @@ pub(super) struct Names {
 }
 
 /// A message while it is applied.
+#[derive(Clone)]
 pub(super) struct Message<'a> {
     pub(super) system: &'a str,
     pub(super) event: &'a Event,
@@ -52,33 +69,37 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(super) fn new(applied: &Applied<'a>) -> Self {
-        let source_id = Arc::from(shortened(&applied.event.source_id));
-        let occurred = applied.event.occurred.unwrap_or(applied.received);
-        Self {
-            system: applied.system,
-            event: applied.event,
-            received: applied.received,
-            position: applied.position,
-            stamp: Stamp { occurred, source_id },
-        }
+    fn new(applied: &Applied<'a>, event: &'a Event) -> Self {
+        let source_id = Arc::from(shortened(&event.source_id));
+        let received = applied.received;
+        let occurred = event.occurred.unwrap_or(received);
+        let stamp = Stamp { occurred, received, source_id, part: Arc::from("") };
+        Self { system: applied.system, event, received, position: applied.position, stamp }
     }
 }
 
 impl State {
     /// Applies one message.
     pub(super) fn apply(&mut self, applied: &Applied<'_>) -> Result<(), ViewError> {
-        let message = Message::new(applied);
-        if let Some(patient) = self.identify(&message)? {
-            for change in &message.event.items {
-                self.change(&message, patient, change)?;
-            }
+        match applied.told {
+            Told::Event(event) => self.tell(&Message::new(applied, event))?,
+            Told::Decision(decision) => self.decide(decision)?,
         }
         if self.shelf.is_full() {
             // Content may run ahead of the cursor, so the cursor stays where the last call left it.
             self.spill()?;
         } else if self.shelf.has_many_identities() {
             self.shelf.spill_identity(self.head())?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, message: &Message<'_>) -> Result<(), ViewError> {
+        self.withdraw(message)?;
+        if let Some(patient) = self.identify(message)? {
+            for change in &message.event.items {
+                self.change(message, patient, change)?;
+            }
         }
         Ok(())
     }

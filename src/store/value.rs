@@ -3,27 +3,47 @@
 use std::sync::Arc;
 
 use super::wire::{Reader, Writer};
-use crate::domain::{nhs_number::NhsNumber, record::Identifier, time::Timestamp};
+use crate::domain::{
+    matching::{self, Traits},
+    nhs_number::NhsNumber,
+    record::Identifier,
+    time::Timestamp,
+};
 
-/// Who said something, and when it happened.
-#[derive(Clone, Eq, PartialEq)]
+/// Who said something, when it happened, when it was received, and what it stands or falls with.
+///
+/// The order is that of who has the word: what happened last; of what happened at one moment, what this hub took in
+/// last, and then the message's own name, so that the order of arrival decides nothing.
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Stamp {
     pub(super) occurred: Timestamp,
+    pub(super) received: Timestamp,
     pub(super) source_id: Arc<str>,
+    /// The document or message it is part of, as [`super::keys::part`] calls it; empty if of none.
+    pub(super) part: Arc<str>,
 }
 
 impl Stamp {
-    fn write(&self, writer: &mut Writer) {
-        writer.time(self.occurred).text(&self.source_id);
+    pub(super) fn write(&self, writer: &mut Writer) {
+        // What is received soon after it happened takes few bytes.
+        let delay = Timestamp(self.received.0.wrapping_sub(self.occurred.0));
+        writer.time(self.occurred).time(delay).text(&self.source_id).text(&self.part);
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { occurred: reader.time()?, source_id: Arc::from(reader.text()?) })
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (occurred, delay) = (reader.time()?, reader.time()?);
+        let received = Timestamp(occurred.0.wrapping_add(delay.0));
+        Some(Self {
+            occurred,
+            received,
+            source_id: Arc::from(reader.text()?),
+            part: Arc::from(reader.text()?),
+        })
     }
 }
 
 /// Content kept in a file beside the tree.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct BodyReference {
     /// SHA-256 of the content, and its name.
     pub(super) digest: [u8; 32],
@@ -43,7 +63,7 @@ impl BodyReference {
 }
 
 /// What a field holds.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Content {
     /// It was withdrawn; kept so that an older message does not bring it back.
     Deleted,
@@ -51,13 +71,59 @@ pub(super) enum Content {
     Body(BodyReference),
 }
 
+/// How many versions of a field, and assertions of an item, are kept: the newest, one for each value and document.
+/// More would be found by asking the source; the bound keeps one item far below a block of a run.
+pub(super) const VERSIONS_KEPT: usize = 8;
+
+/// One value of a field, by one document: when it was first and last said.
+#[derive(Clone)]
+pub(super) struct Said {
+    pub(super) content: Content,
+    pub(super) first: Stamp,
+    pub(super) last: Stamp,
+}
+
+impl Said {
+    fn rank(&self) -> (&Stamp, &Content) {
+        (&self.last, &self.content)
+    }
+}
+
 /// One field of an item.
 #[derive(Clone)]
 pub(super) struct Field {
     /// The number of its name.
     pub(super) name: u64,
-    pub(super) content: Content,
-    pub(super) stamp: Stamp,
+    /// Newest first, never empty, at most [`VERSIONS_KEPT`].
+    pub(super) said: Vec<Said>,
+}
+
+impl Field {
+    pub(super) fn new(name: u64, content: Content, stamp: &Stamp) -> Self {
+        Self { name, said: vec![Said { content, first: stamp.clone(), last: stamp.clone() }] }
+    }
+
+    /// Takes in what else was said of the field. The result does not depend on the order, except that a value which
+    /// had fallen out of the newest and comes back may seem to have been said later for the first time.
+    fn take_in(&mut self, other: Self) {
+        for theirs in other.said {
+            let same =
+                |ours: &&mut Said| ours.content == theirs.content && ours.last.part == theirs.last.part;
+            match self.said.iter_mut().find(same) {
+                Some(ours) => {
+                    if theirs.first < ours.first {
+                        ours.first = theirs.first;
+                    }
+                    if ours.last < theirs.last {
+                        ours.last = theirs.last;
+                    }
+                }
+                None => self.said.push(theirs),
+            }
+        }
+        self.said.sort_by(|one, other| other.rank().cmp(&one.rank()));
+        self.said.truncate(VERSIONS_KEPT);
+    }
 }
 
 /// One item of a patient.
@@ -69,6 +135,10 @@ pub(super) struct Item {
     pub(super) first_seen: Timestamp,
     /// How many messages changed it.
     pub(super) versions: u64,
+    /// When each document last said that it is so, newest first, at most [`VERSIONS_KEPT`].
+    pub(super) asserted: Vec<Stamp>,
+    /// When it was last said to be withdrawn.
+    pub(super) withdrawn: Option<Stamp>,
     /// In the order of their names' numbers.
     pub(super) fields: Vec<Field>,
 }
@@ -76,38 +146,28 @@ pub(super) struct Item {
 impl Item {
     /// The whole item.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut stamps: Vec<&Stamp> = Vec::new();
-        let indices: Vec<usize> = self
-            .fields
-            .iter()
-            .map(|field| match stamps.iter().position(|known| **known == field.stamp) {
-                Some(index) => index,
-                None => {
-                    stamps.push(&field.stamp);
-                    stamps.len() - 1
-                }
-            })
-            .collect();
+        let mut stamps = Stamps::default();
+        let asserted: Vec<usize> = self.asserted.iter().map(|stamp| stamps.number(stamp)).collect();
+        let withdrawn = self.withdrawn.as_ref().map_or(0, |stamp| stamps.number(stamp) + 1);
+        let said = self.fields.iter().flat_map(|field| &field.said);
+        let indices: Vec<[usize; 2]> =
+            said.map(|said| [stamps.number(&said.first), stamps.number(&said.last)]).collect();
         let mut writer = Writer::default();
         writer.text(self.key.as_deref().unwrap_or_default()).time(self.first_seen).number(self.versions);
-        writer.count(stamps.len());
-        stamps.iter().for_each(|stamp| stamp.write(&mut writer));
-        writer.count(self.fields.len());
-        for (field, stamp) in self.fields.iter().zip(indices) {
-            writer.number(field.name).count(stamp);
-            match &field.content {
-                Content::Deleted => writer.number(0),
-                Content::Body(body) => {
-                    writer.number(1);
-                    body.write(&mut writer);
-                    &mut writer
-                }
-                Content::Text(text) => {
-                    writer.count(text.len() + 2);
-                    writer.0.extend(text.as_bytes());
-                    &mut writer
-                }
-            };
+        writer.count(stamps.0.len());
+        stamps.0.iter().for_each(|stamp| stamp.write(&mut writer));
+        writer.count(asserted.len());
+        asserted.into_iter().for_each(|index| {
+            writer.count(index);
+        });
+        writer.count(withdrawn).count(self.fields.len());
+        let mut indices = indices.into_iter();
+        for field in &self.fields {
+            writer.number(field.name).count(field.said.len());
+            for (said, [first, last]) in field.said.iter().zip(&mut indices) {
+                writer.count(first).count(last);
+                write_content(&said.content, &mut writer);
+            }
         }
         writer.0
     }
@@ -118,25 +178,39 @@ impl Item {
         let key = Some(reader.text()?.to_owned()).filter(|key| !key.is_empty());
         let (first_seen, versions) = (reader.time()?, reader.number()?);
         let stamps = (0..reader.count()?).map(|_| Stamp::read(&mut reader)).collect::<Option<Vec<_>>>()?;
+        let at = |number: u64| stamps.get(usize::try_from(number).ok()?).cloned();
+        let asserted = (0..reader.count()?).map(|_| at(reader.number()?)).collect::<Option<Vec<_>>>()?;
+        let withdrawn = match reader.number()? {
+            0 => None,
+            number => Some(at(number - 1)?),
+        };
         let count = reader.count()?;
         let fields = (0..count).map(|_| read_field(&mut reader, &stamps)).collect::<Option<Vec<_>>>()?;
         reader.end()?;
         let sorted = fields.is_sorted_by_key(|field| field.name);
-        sorted.then_some(Self { key, first_seen, versions, fields })
+        sorted.then_some(Self { key, first_seen, versions, asserted, withdrawn, fields })
     }
 
-    /// Takes in what else was said of the item: of each field, what happened last.
+    /// Takes in what else was said of the item, in whatever order.
     pub(super) fn take_in(&mut self, other: Self) {
         self.first_seen = self.first_seen.min(other.first_seen);
-        self.versions += other.versions;
+        self.versions = self.versions.saturating_add(other.versions);
+        for theirs in other.asserted {
+            match self.asserted.iter_mut().find(|ours| ours.part == theirs.part) {
+                Some(ours) if *ours < theirs => *ours = theirs,
+                Some(_) => {}
+                None => self.asserted.push(theirs),
+            }
+        }
+        self.asserted.sort_by(|one, other| other.cmp(one));
+        self.asserted.truncate(VERSIONS_KEPT);
+        self.withdrawn = self.withdrawn.take().max(other.withdrawn);
         for theirs in other.fields {
             match self.fields.binary_search_by_key(&theirs.name, |field| field.name) {
                 Err(index) => self.fields.insert(index, theirs),
                 Ok(index) => {
-                    if let Some(ours) = self.fields.get_mut(index)
-                        && ours.stamp.occurred <= theirs.stamp.occurred
-                    {
-                        *ours = theirs;
+                    if let Some(ours) = self.fields.get_mut(index) {
+                        ours.take_in(theirs);
                     }
                 }
             }
@@ -145,16 +219,55 @@ impl Item {
 
     /// The content files it refers to.
     pub(super) fn bodies(&self) -> impl Iterator<Item = &BodyReference> {
-        self.fields.iter().filter_map(|field| match &field.content {
+        self.fields.iter().flat_map(|field| &field.said).filter_map(|said| match &said.content {
             Content::Body(body) => Some(body),
             _ => None,
         })
     }
 }
 
+/// The different stamps of one item: most of its fields share one.
+#[derive(Default)]
+struct Stamps<'a>(Vec<&'a Stamp>);
+
+impl<'a> Stamps<'a> {
+    fn number(&mut self, stamp: &'a Stamp) -> usize {
+        match self.0.iter().position(|known| *known == stamp) {
+            Some(index) => index,
+            None => {
+                self.0.push(stamp);
+                self.0.len() - 1
+            }
+        }
+    }
+}
+
+fn write_content(content: &Content, writer: &mut Writer) {
+    match content {
+        Content::Deleted => {
+            writer.number(0);
+        }
+        Content::Body(body) => {
+            writer.number(1);
+            body.write(writer);
+        }
+        Content::Text(text) => {
+            writer.count(text.len() + 2);
+            writer.0.extend(text.as_bytes());
+        }
+    }
+}
+
 fn read_field(reader: &mut Reader<'_>, stamps: &[Stamp]) -> Option<Field> {
     let name = reader.number()?;
-    let stamp = stamps.get(usize::try_from(reader.number()?).ok()?)?.clone();
+    let count = reader.count().filter(|count| (1..=VERSIONS_KEPT).contains(count))?;
+    let said = (0..count).map(|_| read_said(reader, stamps)).collect::<Option<Vec<_>>>()?;
+    Some(Field { name, said })
+}
+
+fn read_said(reader: &mut Reader<'_>, stamps: &[Stamp]) -> Option<Said> {
+    let mut stamp = || stamps.get(usize::try_from(reader.number()?).ok()?).cloned();
+    let (first, last) = (stamp()?, stamp()?);
     let content = match reader.number()? {
         0 => Content::Deleted,
         1 => Content::Body(BodyReference::read(reader)?),
@@ -163,17 +276,25 @@ fn read_field(reader: &mut Reader<'_>, stamps: &[Stamp]) -> Option<Field> {
             Content::Text(std::str::from_utf8(text).ok()?.to_owned())
         }
     };
-    Some(Field { name, content, stamp })
+    Some(Said { content, first, last })
 }
 
-/// One patient as far as identifiers alone tell: at most one NHS number.
+/// One person as one system knows them, by its local identifiers, or by the number and demographics of messages that
+/// have none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Patient {
     /// Found to be the same as this one, by identifiers in one message.
     pub(super) same_as: Option<u64>,
     /// Its record is read with this one's: found to be the same, or merged by a message that says so.
     pub(super) joined_to: Option<u64>,
-    pub(super) nhs_number: Option<NhsNumber>,
+    /// At the root of joined persons: one of them has an NHS number, right or wrong.
+    pub(super) numbered: bool,
+    /// The least of [`super::keys::anchor`] of its identifiers.
+    pub(super) anchor: u64,
+    /// The NHS numbers its messages gave, normally one, in order: see [`Claim`].
+    pub(super) numbers: Vec<NhsNumber>,
+    /// The demographics its messages gave, in order, at most [`matching::TRAITS_MAX`].
+    pub(super) traits: Vec<Traits>,
 }
 
 impl Patient {
@@ -181,7 +302,10 @@ impl Patient {
         let mut writer = Writer::default();
         // Numbers of patients begin at 1, so 0 is none.
         writer.number(self.same_as.unwrap_or(0)).number(self.joined_to.unwrap_or(0));
-        writer.0.extend(self.nhs_number.iter().flat_map(|number| number.as_str().bytes()));
+        writer.number(u64::from(self.numbered)).number(self.anchor).count(self.numbers.len());
+        writer.0.extend(self.numbers.iter().flat_map(|number| number.as_str().bytes()));
+        writer.count(self.traits.len());
+        writer.0.extend(self.traits.iter().flat_map(|traits| traits.to_bytes()));
         writer.0
     }
 
@@ -189,11 +313,79 @@ impl Patient {
         let mut reader = Reader(bytes);
         let same_as = Some(reader.number()?).filter(|number| *number != 0);
         let joined_to = Some(reader.number()?).filter(|number| *number != 0);
-        let nhs_number = match reader.0 {
-            [] => None,
-            digits => Some(NhsNumber::parse(std::str::from_utf8(digits).ok()?).ok()?),
+        let (numbered, anchor) = (reader.number()? != 0, reader.number()?);
+        let count = reader.count()?;
+        let mut number = || NhsNumber::parse(std::str::from_utf8(reader.fixed(10)?).ok()?).ok();
+        let numbers = (0..count).map(|_| number()).collect::<Option<Vec<_>>>()?;
+        let count = reader.count()?;
+        let mut traits = || Traits::from_bytes(reader.fixed(Traits::BYTES)?);
+        let traits = (0..count).map(|_| traits()).collect::<Option<Vec<_>>>()?;
+        reader.end()?;
+        Some(Self { same_as, joined_to, numbered, anchor, numbers, traits })
+    }
+}
+
+/// What is known of one person's claim to one NHS number.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Claim {
+    /// What the newest message that tells says: verified or not; and when that was, and when it was received.
+    pub(super) status: Option<((Timestamp, Timestamp), bool)>,
+    /// What people decided last, and when: linked or kept apart.
+    pub(super) decided: Option<(Timestamp, bool)>,
+    /// When the first message with it was received.
+    pub(super) since: Timestamp,
+}
+
+impl Claim {
+    /// Takes in what else is known, in whatever order.
+    pub(super) fn take_in(&mut self, other: Self) {
+        // Of two words of one moment, the doubtful one counts: `false` is less, so it is turned round.
+        let cautious = |word: ((Timestamp, Timestamp), bool)| (word.0, !word.1);
+        if self.status.map(cautious) < other.status.map(cautious) {
+            self.status = other.status;
+        }
+        let cautious = |word: (Timestamp, bool)| (word.0, !word.1);
+        if self.decided.map(cautious) < other.decided.map(cautious) {
+            self.decided = other.decided;
+        }
+        self.since = self.since.min(other.since);
+    }
+
+    /// What matching needs of it.
+    pub(super) fn plain(&self) -> matching::Claim {
+        matching::Claim {
+            verified: self.status.is_some_and(|(_, verified)| verified),
+            decided: self.decided.map(|(_, linked)| linked),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let three = |word: Option<bool>| word.map_or(0, |word| 1 + u64::from(word));
+        writer.time(self.since).number(three(self.status.map(|(_, word)| word)));
+        if let Some(((occurred, received), _)) = self.status {
+            writer.time(occurred).time(received);
+        }
+        writer.number(three(self.decided.map(|(_, word)| word)));
+        if let Some((at, _)) = self.decided {
+            writer.time(at);
+        }
+        writer.0
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let since = reader.time()?;
+        let status = match reader.number()? {
+            0 => None,
+            word => Some(((reader.time()?, reader.time()?), word == 2)),
         };
-        Some(Self { same_as, joined_to, nhs_number })
+        let decided = match reader.number()? {
+            0 => None,
+            word => Some((reader.time()?, word == 2)),
+        };
+        reader.end()?;
+        Some(Self { status, decided, since })
     }
 }
 
@@ -229,24 +421,32 @@ impl Alias {
 mod tests {
     use super::*;
 
-    fn field(name: u64, content: Content, occurred: i64) -> Field {
-        let stamp = Stamp { occurred: Timestamp(occurred), source_id: Arc::from(format!("M{occurred}")) };
-        Field { name, content, stamp }
+    fn stamp(occurred: i64) -> Stamp {
+        Stamp {
+            occurred: Timestamp(occurred),
+            received: Timestamp(occurred + 2),
+            source_id: Arc::from(format!("M{occurred}")),
+            part: Arc::from(if occurred == 6 { "D6" } else { "" }),
+        }
     }
 
     fn item() -> Item {
         let body = BodyReference { digest: [7; 32], bytes: 70_000 };
-        Item {
+        let mut item = Item {
             key: Some("k".repeat(60)),
             first_seen: Timestamp(-1),
             versions: 3,
+            asserted: vec![stamp(6), stamp(5)],
+            withdrawn: Some(stamp(9)),
             fields: vec![
-                field(1, Content::Text(String::new()), 5),
-                field(4, Content::Deleted, 6),
-                field(9, Content::Body(body), 5),
-                field(300, Content::Text("O’Néill".to_owned()), 6),
+                Field::new(1, Content::Text(String::new()), &stamp(5)),
+                Field::new(4, Content::Deleted, &stamp(6)),
+                Field::new(9, Content::Body(body), &stamp(5)),
+                Field::new(300, Content::Text("O’Néill".to_owned()), &stamp(6)),
             ],
-        }
+        };
+        item.fields[1].take_in(Field::new(4, Content::Text("A".to_owned()), &stamp(-3)));
+        item
     }
 
     #[test]
@@ -257,10 +457,28 @@ mod tests {
             (back.key.as_ref(), back.first_seen, back.versions),
             (item.key.as_ref(), Timestamp(-1), 3)
         );
+        assert!(back.asserted == item.asserted && back.withdrawn == item.withdrawn);
         for (one, other) in item.fields.iter().zip(&back.fields) {
-            assert!(one.content == other.content && one.stamp == other.stamp);
+            assert_eq!((one.name, one.said.len()), (other.name, other.said.len()));
+            for (one, other) in one.said.iter().zip(&other.said) {
+                assert!(one.rank() == other.rank() && one.first == other.first);
+            }
         }
         assert_eq!(back.bodies().count(), 1);
+    }
+
+    #[test]
+    fn a_field_keeps_the_newest_values_and_when_each_was_said() {
+        let text = |value: i64| Content::Text(value.to_string());
+        let mut field = Field::new(1, text(0), &stamp(0));
+        for moment in 1..20 {
+            field.take_in(Field::new(1, text(moment % 10), &stamp(moment)));
+        }
+        assert_eq!(field.said.len(), VERSIONS_KEPT);
+        assert!(field.said[0].content == text(9) && field.said[0].last == stamp(19));
+        assert!(field.said[7].content == text(2) && field.said[7].last == stamp(12));
+        field.take_in(Field::new(1, text(9), &stamp(3)));
+        assert!(field.said[0].first == stamp(3) && field.said[0].last == stamp(19));
     }
 
     #[test]
@@ -277,14 +495,27 @@ mod tests {
             }
         }
         assert_eq!(Patient::decode(b"\x00"), None);
-        assert_eq!(Patient::decode(b"\x00\x009990000019"), None);
+        assert_eq!(Patient::decode(b"\x00\x00\x00\x00\x019990000019\x00"), None);
     }
 
     #[test]
-    fn patients_and_identifiers_come_back() {
-        let patient =
-            Patient { same_as: Some(3), joined_to: None, nhs_number: NhsNumber::parse("9990000018").ok() };
+    fn patients_claims_and_identifiers_come_back() {
+        let patient = Patient {
+            same_as: Some(3),
+            joined_to: None,
+            numbered: true,
+            anchor: u64::MAX,
+            numbers: NhsNumber::parse("9990000018").into_iter().collect(),
+            traits: vec![Traits::from_bytes(&[3; Traits::BYTES]).unwrap()],
+        };
         assert_eq!(Patient::decode(&patient.encode()), Some(patient));
+        let claim = Claim {
+            status: Some(((Timestamp(4), Timestamp(5)), true)),
+            decided: Some((Timestamp(9), false)),
+            since: Timestamp(3),
+        };
+        assert_eq!(Claim::decode(&claim.encode()), Some(claim));
+        assert_eq!(Claim::decode(&Claim::default().encode()), Some(Claim::default()));
         let identifier = Identifier { value: "1".into(), authority: "RV5".into(), kind: "MR".into() };
         let alias = Alias { system: 9, merged: true, identifier };
         let back = Alias::decode(&alias.encode()).unwrap();

@@ -8,6 +8,7 @@ pub mod http;
 pub mod http_server;
 pub mod priority;
 pub mod relay;
+pub mod serial;
 pub mod sim_disk;
 pub mod tls;
 pub mod tunnel;

@@ -61,6 +61,22 @@ pub struct ServerFiles {
     pub revocation_list: Option<PathBuf>,
 }
 
+/// The files a client of Spine-side systems is made of: GP Connect and whatever else the NHS's own authorities
+/// vouch for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SpineFiles {
+    /// The authorities whose servers we trust, as PEM; none trusts those of the operating system.
+    pub ca: Option<PathBuf>,
+    /// Our certificate, leaf first, and its private key, as PEM; none shows no certificate.
+    pub certificate_and_key: Option<(PathBuf, PathBuf)>,
+    /// Revocation lists, as PEM; enforced, their end of life included.
+    pub revocation_list: Option<PathBuf>,
+}
+
+/// Where operating systems keep the authorities they trust: Debian and Alpine, Fedora, openSUSE.
+const SYSTEM_BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
 /// The oldest protocol a server takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OldestProtocol {
@@ -99,11 +115,12 @@ pub fn read_identity(path: &Path) -> Result<Identity, TlsError> {
     identity(path, &chain(path, &read(path)?)?)
 }
 
-/// How we connect: TLS 1.3 only, with a client certificate, and post-quantum key agreement first.
+/// How we connect. To our own: TLS 1.3 only, with a client certificate, and post-quantum key agreement first. To
+/// Spine-side systems: see [`ClientTls::load_for_spine`].
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
-    identity: Identity,
+    identity: Option<Identity>,
 }
 
 impl fmt::Debug for ClientTls {
@@ -147,12 +164,45 @@ impl ClientTls {
             .map_err(|error| unusable(&files.key, mismatch(&error, &files.certificate)))?;
         // A resumed session would keep showing the identity it began with, after the file was replaced.
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), identity })
+        Ok(Self { config: Arc::new(config), identity: Some(identity) })
     }
 
-    /// Whose our certificate is, and until when it is good.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// Reads the files of a client of Spine-side systems: TLS 1.2 with the suites NHS Digital names first
+    /// (GP Connect, Security guidance: `AESGCM+EECDH`), or TLS 1.3. Nothing older, and no other suite.
+    ///
+    /// # Errors
+    /// Names the file, the reason, and what to do.
+    pub fn load_for_spine(files: &SpineFiles, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+        let provider = spine_provider();
+        let (ca, roots) = spine_roots(files.ca.as_deref())?;
+        let unusable = |error: String| TlsError::Unusable { path: ca.clone(), reason: error };
+        let mut verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        if let Some(path) = &files.revocation_list {
+            verifier =
+                verifier.with_crls(revocation_lists(path, &read(path)?)?).enforce_revocation_expiration();
+        }
+        let verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
+        let config = ClientConfig::builder_with_details(provider, Arc::new(Time(clock)))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| unusable(error.to_string()))?
+            .with_webpki_verifier(verifier);
+        let Some((certificate, key)) = &files.certificate_and_key else {
+            return Ok(Self { config: Arc::new(config.with_no_client_auth()), identity: None });
+        };
+        let chain = chain(certificate, &read(certificate)?)?;
+        let identity = identity(certificate, &chain)?;
+        let private = private_key(key, &read(key)?)?;
+        let config = config.with_client_auth_cert(chain, private).map_err(|error| TlsError::Unusable {
+            path: key.clone(),
+            reason: mismatch(&error, certificate),
+        })?;
+        Ok(Self { config: Arc::new(config), identity: Some(identity) })
+    }
+
+    /// Whose our certificate is, and until when it is good; none if we show none.
+    pub const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Speaks TLS with the server called `host` over `stream`.
@@ -378,6 +428,46 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
 }
 
+/// For Spine-side systems: AES-GCM with ephemeral elliptic curves, under TLS 1.2 and 1.3.
+fn spine_provider() -> Arc<CryptoProvider> {
+    use aws_lc_rs::cipher_suite::{
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384,
+    };
+    let cipher_suites = vec![
+        TLS13_AES_256_GCM_SHA384,
+        TLS13_AES_128_GCM_SHA256,
+        TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ];
+    Arc::new(CryptoProvider { cipher_suites, ..CryptoProvider::clone(&provider()) })
+}
+
+/// The configured authorities, every one of which must be usable, or the operating system's, which hold some that
+/// are not.
+fn spine_roots(ca: Option<&Path>) -> Result<(PathBuf, RootCertStore), TlsError> {
+    if let Some(path) = ca {
+        return Ok((path.to_owned(), roots(path, &read(path)?)?));
+    }
+    let bundle = SYSTEM_BUNDLES.into_iter().map(Path::new).find(|path| path.exists());
+    let Some(path) = bundle else {
+        return Err(TlsError::Unusable {
+            path: PathBuf::from(SYSTEM_BUNDLES[0]),
+            reason: "this system keeps no authorities there: name a CA file".to_owned(),
+        });
+    };
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(chain(path, &read(path)?)?);
+    if usable == 0 {
+        let reason = "it holds no usable authority".to_owned();
+        return Err(TlsError::Unusable { path: path.to_owned(), reason });
+    }
+    Ok((path.to_owned(), store))
+}
+
 /// Our clock as rustls wants it.
 #[derive(Debug)]
 struct Time(Arc<dyn Clock>);
@@ -523,5 +613,17 @@ mod tests {
         let names: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
         assert_eq!(names.first(), Some(&rustls::NamedGroup::X25519MLKEM768));
         assert!(names.contains(&rustls::NamedGroup::X25519), "brokers that do not know it");
+    }
+
+    #[test]
+    fn spine_side_systems_have_a_profile_of_their_own_and_ours_stays_as_it_is() {
+        let suites: Vec<String> =
+            spine_provider().cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+        assert!(suites.iter().all(|suite| suite.contains("AES") && suite.contains("GCM")), "{suites:?}");
+        assert!(suites.iter().any(|suite| suite.starts_with("TLS_ECDHE")), "TLS 1.2");
+        assert!(suites.len() < provider().cipher_suites.len(), "ours was not narrowed, nor widened");
+        let missing = SpineFiles { ca: Some(PathBuf::from("/nowhere/ca.pem")), ..SpineFiles::default() };
+        let error = ClientTls::load_for_spine(&missing, Arc::new(SystemClock)).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
     }
 }

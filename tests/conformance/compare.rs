@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What an expectation may say to the one who reads the case, and steers no comparison.
-const WORDS: [&str; 2] = ["about", "link"];
+const WORDS: [&str; 5] = ["about", "deed", "link", "status", "supplier"];
 
 /// Where they differ. An object is compared by the names that `expected` lists, `null` meaning that there is
 /// none; an array by its length and every element; whatever else exactly.

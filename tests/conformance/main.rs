@@ -14,7 +14,9 @@ mod compare;
 mod edifact;
 mod event;
 mod gaps;
+mod gp_connect;
 mod hl7v2;
+mod kettering;
 mod shared;
 
 use std::{fs, path::Path};
@@ -22,7 +24,12 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 2] = [("edifact", edifact::read), ("hl7v2", hl7v2::read)];
+const PROTOCOLS: [(&str, Read); 4] = [
+    ("edifact", edifact::read),
+    ("gp-connect", gp_connect::read),
+    ("hl7v2", hl7v2::read),
+    ("kettering", kettering::read),
+];
 
 #[test]
 fn every_own_case_comes_out_as_expected() {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{case::paths, edifact, gaps::Gaps, hl7v2, support};
+use crate::{case::paths, edifact, gaps::Gaps, gp_connect, hl7v2, kettering, support};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
@@ -32,14 +32,14 @@ pub const FOLDERS: [(&str, Judge); 12] = [
     ("bars-fhir-r4", unread),
     ("cds-ecds-xml", unread),
     ("edifact-nhs-lab-results", edifact::judge),
-    ("gpconnect-provider-testing-data", unread),
-    ("gpconnect-spec-stu3", unread),
-    ("gpconnect-structured-emis-tpp", unread),
+    ("gpconnect-provider-testing-data", gp_connect::judge_tables),
+    ("gpconnect-spec-stu3", gp_connect::judge_specification),
+    ("gpconnect-structured-emis-tpp", gp_connect::judge_records),
     ("hl7v2-linuxforhealth", hl7v2::judge),
     ("hl7v2-microsoft", hl7v2::judge),
     ("itk-cda-nhs111", unread),
     ("itk-spine-envelopes", unread),
-    ("kettering-xml", unread),
+    ("kettering-xml", kettering::judge),
     ("vendor-xsd-emis-adastra-tpp", unread),
 ];
 

@@ -6,4 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod edifact;
+mod fhir;
 mod hl7v2;
+mod mesh;

@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test tells by panicking")]
 
+pub mod canned;
 pub mod fake_broker;
 pub mod hub;
 pub mod mosquitto;
 pub mod peers;
 #[cfg(feature = "centre")]
 pub mod postgres;
+pub mod practice;
 pub mod program;
 
 use std::{

@@ -91,7 +91,8 @@ fn patient_at_system(patient: Patient<'_>, nhs_number: NhsNumber) -> Option<Pati
     })
 }
 
-fn parameters(registration: &Registration) -> Value {
+/// What is sent to register a patient.
+pub(super) fn parameters(registration: &Registration) -> Value {
     let mut patient = json!({
         "resourceType": "Patient",
         "meta": {"profile": [names::profile("CareConnect-GPC-Patient-1")]},

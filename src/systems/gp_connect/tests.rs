@@ -1,11 +1,15 @@
 //! The consumer against the simulated provider, and what tests have in common.
 
+mod alone;
+mod emitted;
+mod together;
+
 use std::time::Duration;
 
 use crate::domain::{
     actor::{Device, Organisation, Practitioner, Reason, Requester},
     nhs_number::NhsNumber,
-    slot::{Booking, FreeSlot, PatientAtSystem, Place},
+    slot::{Booking, FreeSlot, PatientAtSystem, Place, Registration},
     time::Timestamp,
 };
 
@@ -67,5 +71,18 @@ pub(crate) fn booking(slots: &[u64]) -> Booking {
         slots: slots.iter().copied().map(slot).collect(),
         description: "Dressing".to_owned(),
         comment: "Needs a ground floor room".to_owned(),
+    }
+}
+
+pub(crate) fn registration() -> Registration {
+    Registration {
+        nhs_number: NhsNumber::parse("9990000026").unwrap(),
+        family_name: "Baptiste".to_owned(),
+        given_names: vec!["Grace".to_owned()],
+        birth_date: "1962-03-09".to_owned(),
+        gender: "female".to_owned(),
+        address_lines: vec!["4 Mill Hill".to_owned()],
+        postcode: "W1A 1AA".to_owned(),
+        telephone: "020 7946 0999".to_owned(),
     }
 }

@@ -8,8 +8,12 @@ pub mod incoming;
 mod ledger;
 pub mod letters;
 mod mailbox;
+mod outgoing;
 pub mod reports;
 mod translate;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -68,12 +68,16 @@ pub fn record<'a>(bundle: Bundle<'a>, profile: &'static Profile) -> Mapped<'a> {
     let reports = results::Reports::of(bundle, &context);
     let prescriptions = medication::Prescriptions::of(bundle);
     for (number, resource) in with_contained(bundle).enumerate() {
-        let key = index::name_of(resource).unwrap_or_else(|| {
-            gathered.fault("resource-without-id");
-            format!("{}/-{number}", resource.text_of("resourceType").unwrap_or_default())
-        });
+        let name = index::name_of(resource);
+        let kind = resource.text_of("resourceType").unwrap_or_default();
+        let key = name.clone().unwrap_or_else(|| format!("{kind}/-{number}"));
         match item(resource, &key, &context, &reports, &prescriptions) {
-            Read::Item(item) => gathered.add(item),
+            Read::Item(item) => {
+                gathered.add(item);
+                if name.is_none() {
+                    gathered.fault("resource-without-id");
+                }
+            }
             Read::Nothing => {}
             Read::NotMapped => gathered.fault("resource-not-mapped"),
         }

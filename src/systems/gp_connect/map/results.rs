@@ -185,6 +185,9 @@ fn in_report<'a>(fields: &mut Fields, place: Place<'a>, observation: Observation
     let specimen = specimen
         .or_else(|| report.specimens().find_map(|one| context.index.find_from(report.element(), one)));
     from_specimen(fields, specimen);
+    if observation.effective().is_none() {
+        fields.moment("observed", specimen.and_then(Specimen::of).and_then(Specimen::collected));
+    }
     let performer = context.who(report.performer());
     fields
         .set("report_code", heading.any_code())

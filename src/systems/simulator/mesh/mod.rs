@@ -3,7 +3,7 @@
 pub mod laboratory;
 pub mod practice;
 mod server;
-mod store;
+pub mod store;
 
 pub use server::serve;
 pub use store::MeshServer;

@@ -1,0 +1,12 @@
+//! Laboratory analysers: LIS1-A and LIS2-A2 over serial lines and TCP, one thread a port.
+
+mod port;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+pub use port::{Analyser, AnalyserOptions, AnalyserThread, Port};
+pub use translate::{by_patient, is_query, no_information, translate, translate_entry};
+
+/// What [`Received::format`](crate::flow::receive::Received) says of LIS2-A2.
+pub const FORMAT: &str = "lis2";

@@ -1,0 +1,138 @@
+//! MESH: NHS England's own sandbox, with our client at its mailboxes.
+
+use std::{
+    net::{Ipv4Addr, TcpStream},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use polygate::{
+    sys::{
+        clock::SystemClock,
+        http::{HttpClient, HttpLimits, HttpUrl},
+    },
+    systems::mesh::{Credentials, MeshClient, MeshError, Outgoing},
+};
+
+use crate::support::{
+    Directory, peers,
+    program::{Program, lasting_port},
+};
+
+const REQUIREMENT: &str = "mesh-sandbox==1.0.137";
+
+/// A sandbox that checks who asks, with its mailboxes X26ABC1 to X26ABC3.
+struct Sandbox {
+    port: u16,
+    _program: Program,
+    _directory: Directory,
+}
+
+impl Sandbox {
+    fn start() -> Option<Self> {
+        let python = peers::python(&[REQUIREMENT])?;
+        let port = lasting_port();
+        let directory = Directory::new();
+        let arguments = [
+            "ENV=local",
+            "AUTH_MODE=full",
+            "SHARED_KEY=TestKey",
+            "STORE_MODE=memory",
+            &python.display().to_string(),
+            "-B",
+            "-m",
+            "uvicorn",
+            "mesh_sandbox.api:app",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ];
+        let program =
+            Program::start(Path::new("/usr/bin/env"), &arguments, &directory.path().join("sandbox.log"));
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Self { port, _program: program, _directory: directory })
+    }
+
+    fn client(&self, mailbox: &str, password: &str) -> MeshClient {
+        let url = HttpUrl::parse(&format!("http://127.0.0.1:{}/messageexchange", self.port)).unwrap();
+        let http = HttpClient::new(url, None, HttpLimits::default());
+        let credentials = Credentials {
+            mailbox: mailbox.to_owned(),
+            password: password.to_owned(),
+            shared_key: "TestKey".to_owned(),
+        };
+        MeshClient::new(http, credentials, Arc::new(SystemClock))
+    }
+}
+
+fn report<'a>(local_id: &'a str, body: &[u8]) -> Outgoing<'a> {
+    Outgoing {
+        to: "X26ABC2",
+        workflow: "PATH_MEDRPT_V3",
+        local_id,
+        content_type: "application/edifact",
+        body: Bytes::copy_from_slice(body),
+    }
+}
+
+#[tokio::test]
+async fn the_sandbox_takes_keeps_and_hands_out_what_we_send() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let (sender, recipient) = (sandbox.client("X26ABC1", "password"), sandbox.client("X26ABC2", "password"));
+    sender.handshake().await.unwrap();
+    recipient.handshake().await.unwrap();
+    assert!(recipient.inbox().await.unwrap().is_empty());
+
+    let body: Vec<u8> = (0..=255_u8).cycle().take(100_000).collect();
+    let first = sender.send(report("attempt-1", &body)).await.unwrap();
+    let second = sender.send(report("attempt-2", b"UNB+UNOC:3'")).await.unwrap();
+    assert_eq!(recipient.inbox().await.unwrap(), [first.clone(), second.clone()], "oldest first");
+    let tracked = sender.track("attempt-1").await.unwrap().unwrap();
+    assert_eq!(tracked.message_id, first);
+    assert_eq!(sender.track("never-sent").await.unwrap(), None);
+
+    let got = recipient.get(&first).await.unwrap().unwrap();
+    assert_eq!((got.id.as_str(), got.from.as_str()), (first.as_str(), "X26ABC1"));
+    assert_eq!((got.workflow.as_str(), got.local_id.as_str()), ("PATH_MEDRPT_V3", "attempt-1"));
+    assert!(got.report.is_none() && got.body == body, "the bytes that were sent");
+    assert_eq!(recipient.inbox().await.unwrap().len(), 2, "reading takes nothing away");
+
+    recipient.acknowledge(&first).await.unwrap();
+    recipient.acknowledge(&first).await.unwrap();
+    assert_eq!(recipient.inbox().await.unwrap(), std::slice::from_ref(&second));
+    assert!(recipient.get("20260101000000000000_000000").await.unwrap().is_none(), "no such message");
+    let tracked = sender.track("attempt-1").await.unwrap().unwrap();
+    assert!(tracked.status.eq_ignore_ascii_case("acknowledged"), "{tracked:?}");
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_refused_and_may_ask_again() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    for (mailbox, password) in [("X26ABC1", "wrong"), ("NOBODY", "password")] {
+        let refused = sandbox.client(mailbox, password).inbox().await.unwrap_err();
+        assert!(matches!(refused, MeshError::Refused { .. }), "{refused}");
+        assert!(!refused.is_permanent(), "a password may be put right: {refused}");
+        assert!(!refused.may_have_arrived());
+    }
+    // A recipient that does not exist: this message will never get there.
+    let sender = sandbox.client("X26ABC1", "password");
+    let lost = sender.send(Outgoing { to: "NOBODY", ..report("lost", b"x") }).await.unwrap_err();
+    assert!(lost.is_permanent(), "{lost}");
+}
+
+#[tokio::test]
+async fn an_inbox_of_many_pages_is_read_whole() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let (sender, recipient) = (sandbox.client("X26ABC1", "password"), sandbox.client("X26ABC2", "password"));
+    let mut sent = Vec::new();
+    // The sandbox gives 500 a page.
+    for number in 0..510 {
+        sent.push(sender.send(report(&format!("m{number}"), b"x")).await.unwrap());
+    }
+    assert_eq!(recipient.inbox().await.unwrap(), sent);
+}

@@ -1,10 +1,10 @@
 //! Who a message is about: PID, PD1 and MRG.
 
 use crate::{
-    codec::hl7v2::{Field, Segment},
+    codec::hl7v2::{Field, Segment, Value},
     domain::{
         nhs_number::{InvalidNhsNumber, NhsNumber},
-        record::{Identifier, ItemChange, ItemKind},
+        record::{FieldChange, Identifier, ItemChange, ItemKind},
     },
 };
 
@@ -54,7 +54,6 @@ impl<'a> Reading<'_, 'a> {
 
     pub(super) fn demographics(&mut self, pid: &Segment<'a>) -> ItemChange {
         let (name, address) = (pid.field(5), pid.field(11));
-        let whole = |number: usize| pid.field(number).repetition(1).value();
         let part = |number: usize| pid.field(number).component(1).value();
         let who = [
             ("family_name", name.component(1).subcomponent(1).value()),
@@ -69,7 +68,6 @@ impl<'a> Reading<'_, 'a> {
             ("city", address.component(3).value()),
             ("county", address.component(4).value()),
             ("postcode", address.component(5).value()),
-            ("telephone", whole(13)),
             ("language", part(15)),
             ("ethnic_category", part(22)),
             ("death_indicator", part(30)),
@@ -78,20 +76,46 @@ impl<'a> Reading<'_, 'a> {
         let mut item = self.item(ItemKind::Demographics, String::new(), &who);
         item.fields.extend(self.moment("birth_date", part(7)));
         item.fields.extend(self.item(ItemKind::Demographics, String::new(), &more).fields);
+        item.fields.extend(self.telephone(&pid.field(13)));
         item.fields.extend(self.moment("death_date", part(29)));
         if !item.fields.iter().any(|(name, _)| *name == "nhs_number_status") {
             item.fields.extend(self.status_beside_the_number(pid));
         }
-        let practice = self.message.segment("PD1").map(|segment| segment.field(3).component(3).value());
-        item.fields.extend(practice.and_then(|value| self.change("general_practice", value)));
+        item.fields.extend(self.practice());
         item
     }
 
+    /// XTN: the number as one text (1, 12 from v2.7), in parts (5 to 8), or in words (9).
+    fn telephone(&self, field: &Field<'a>) -> Option<(&'static str, FieldChange)> {
+        let name = "telephone";
+        if field.value() == Value::Delete {
+            return Some((name, FieldChange::Delete));
+        }
+        let first = field.repetition(1);
+        let part = |number: usize| self.text(first.component(number).bytes());
+        let parts = || [5, 6, 7, 8].map(part).concat();
+        let found = [part(1), part(12), parts(), part(9)].into_iter().find(|text| !text.is_empty());
+        found.and_then(|found| match found.as_str() {
+            "\"\"" => Some((name, FieldChange::Delete)),
+            _ => set(name, found),
+        })
+    }
+
+    /// PD1-3: the practice's code as its number (XON.3, or XON.10 from v2.5), or as its name where it is one.
+    fn practice(&self) -> Option<(&'static str, FieldChange)> {
+        let field = self.message.segment("PD1")?.field(3);
+        let [name, number, identifier] = [1, 3, 10].map(|component| field.component(component).value());
+        let code = match (number, identifier, name) {
+            (Value::Absent, Value::Absent, Value::Set(name)) if is_practice_code(name) => Value::Set(name),
+            (Value::Absent, Value::Absent, Value::Delete) => Value::Delete,
+            (Value::Absent, identifier, _) => identifier,
+            (number, ..) => number,
+        };
+        self.change("general_practice", code)
+    }
+
     /// Some senders write the NHS number's status into the place of its check digit: `9990000018^06^^NHS^NI`.
-    fn status_beside_the_number(
-        &self,
-        pid: &Segment<'a>,
-    ) -> Option<(&'static str, crate::domain::record::FieldChange)> {
+    fn status_beside_the_number(&self, pid: &Segment<'a>) -> Option<(&'static str, FieldChange)> {
         let status = |one: Field<'a>| {
             let authority = self.text(one.component(4).subcomponent(1).bytes());
             let kind = self.text(one.component(5).bytes());
@@ -104,6 +128,11 @@ impl<'a> Reading<'_, 'a> {
         };
         pid.field(3).repetitions().find_map(status).and_then(|status| set("nhs_number_status", status))
     }
+}
+
+/// A practice's ODS code: a letter and five digits.
+fn is_practice_code(name: &[u8]) -> bool {
+    matches!(name, [letter, digits @ ..] if letter.is_ascii_uppercase() && digits.len() == 5 && digits.iter().all(u8::is_ascii_digit))
 }
 
 fn says_nhs(authority: &str, kind: &str) -> bool {

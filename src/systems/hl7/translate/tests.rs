@@ -108,6 +108,10 @@ fn everything_the_simulators_say_is_understood() {
             assert_eq!(event.source_id, sent.control_id);
             assert!(event.nhs_number.is_ok() && event.faults.is_empty(), "{:?}", event.faults);
             assert!(!event.items.is_empty());
+            if event.kind.starts_with("SIU") {
+                let times = ["start", "duration", "status_at_source"];
+                assert!(times.iter().all(|name| field(&event, ItemKind::Appointment, name).is_some()));
+            }
         }
     }
 }

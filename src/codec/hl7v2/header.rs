@@ -20,8 +20,12 @@ pub struct Header {
     pub kind: String,
     /// MSH-9.2, such as `A01`; empty if absent.
     pub trigger: String,
+    /// MSH-9.3, such as `ADT_A01`; empty if absent.
+    pub structure: String,
     /// MSH-10.
     pub control_id: String,
+    /// MSH-11.1, such as `P`; empty if absent.
+    pub processing_id: String,
     /// MSH-12.1; `2.4` if absent.
     pub version: String,
     /// What is odd about it, and no reason to refuse it.
@@ -64,7 +68,8 @@ impl Header {
         let text = |field: usize, component: usize| {
             message.text(header.field(field).component(component).bytes()).trim().to_owned()
         };
-        let control_id = text(10, 1);
+        // The whole field: it has no components, and what looks like one is part of the name.
+        let control_id = message.text(header.field(10).bytes()).trim().to_owned();
         if control_id.is_empty() {
             return Err(missing(10));
         }
@@ -98,7 +103,9 @@ impl Header {
             sent,
             kind,
             trigger: text(9, 2),
+            structure: text(9, 3),
             control_id,
+            processing_id: text(11, 1),
             version,
             faults,
         })
@@ -120,6 +127,8 @@ mod tests {
         assert_eq!((header.sending_application.as_str(), header.control_id.as_str()), ("RIO", "M1"));
         assert!(header.faults.is_empty());
         let careless = read("MSH|^~\\&|A|B|||||ADT^A28|7||||||||KLINGON").unwrap();
+        let odd = read("MSH|^~\\&|A|B|||20260101||ADT^A28|7^1~2|P|2.4").unwrap();
+        assert_eq!(odd.control_id, "7^1~2", "or two messages would share a name");
         assert_eq!(careless.version, "2.4");
         assert_eq!(careless.faults.len(), 4, "{:?}", careless.faults);
     }

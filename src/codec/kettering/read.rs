@@ -11,6 +11,8 @@ use super::{
 
 /// Elements, attributes and pieces of text of one letter: real ones have some hundred.
 const NODES_MAX: u32 = 50_000;
+/// The longest tag: attributes are compared with one another, so that there must be few.
+const TAG_BYTES_MAX: usize = 4096;
 /// How far into the bytes the XML declaration can be.
 const DECLARATION_BYTES_MAX: usize = 200;
 /// Windows-1252 from 0x80 on: what letters declared as ISO 8859-1 in truth have there.
@@ -51,6 +53,9 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     if text.get(..root).unwrap_or_default().contains("<!ENTITY") {
         return Err(KetteringError::Entities);
     }
+    if !has_short_tags(&text) {
+        return Err(KetteringError::Malformed);
+    }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(&text, options).map_err(|_| KetteringError::Malformed)?;
     let report = document.root_element();
@@ -65,6 +70,39 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
         return Err(KetteringError::Empty);
     }
     Ok(letter)
+}
+
+/// Whether every tag outside comments and CDATA sections ends soon.
+fn has_short_tags(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'<', &bytes[at..]) {
+        let rest = &bytes[at + found..];
+        let (end, most): (&[u8], usize) = match rest {
+            [b'<', b'!', b'[', ..] => (b"]]>", usize::MAX),
+            [b'<', b'!', b'-', ..] => (b"-->", usize::MAX),
+            _ => (b">", TAG_BYTES_MAX),
+        };
+        let length = memchr::memmem::find(&rest[..rest.len().min(most)], end);
+        let Some(length) = length else { return false };
+        at += found + length + end.len();
+    }
+    true
+}
+
+/// The elements of a name below a node, without those inside one another: what they hold is then never more than
+/// the document.
+fn outermost<'a, 'input>(below: Node<'a, 'input>, name: &str) -> Vec<Node<'a, 'input>> {
+    let mut found = Vec::new();
+    let mut inside_until = 0;
+    for node in below.descendants() {
+        let id = node.id().get_usize();
+        if inside_until <= id && node.has_tag_name(name) {
+            inside_until = id + node.descendants().count();
+            found.push(node);
+        }
+    }
+    found
 }
 
 /// Text by what the declaration says, and by what the bytes can be.
@@ -137,7 +175,7 @@ impl<'a, 'input> Reader<'a, 'input> {
         if !own.is_empty() {
             return own;
         }
-        let related = self.report.descendants().filter(|node| node.has_tag_name("RelDate"));
+        let related = outermost(self.report, "RelDate").into_iter();
         let of_event = |node: &Node<'_, '_>| {
             node.attributes().any(|attribute| attribute.value() == "82")
                 || node.children().any(|child| child.text().is_some_and(|text| text.trim() == "82"))
@@ -172,8 +210,7 @@ impl<'a, 'input> Reader<'a, 'input> {
     }
 
     fn texts(&self) -> Vec<Text> {
-        let items = self.report.descendants().filter(|node| node.has_tag_name("TextItem"));
-        let texts = items.map(|item| Text {
+        let texts = outermost(self.report, "TextItem").into_iter().map(|item| Text {
             markup: text(item, "TextMarkupIndicator"),
             block: child(item, "TextBlock").map(whole).unwrap_or_default(),
         });
@@ -181,8 +218,7 @@ impl<'a, 'input> Reader<'a, 'input> {
     }
 
     fn coded(&self) -> Vec<Coded> {
-        let codes = self.report.descendants().filter(|node| node.has_tag_name("ClinicalCode"));
-        let coded = codes.map(|node| {
+        let coded = outermost(self.report, "ClinicalCode").into_iter().map(|node| {
             let (long, short) = (text(node, "Term60"), text(node, "Term30"));
             let part = |name| node.attribute(name).unwrap_or_default();
             Coded {
@@ -199,7 +235,7 @@ impl<'a, 'input> Reader<'a, 'input> {
 fn patient(node: Node<'_, '_>, birth_date: String) -> Patient {
     let mut patient =
         Patient { birth_date, gender: gender(&text(node, "Sex")).to_owned(), ..Patient::default() };
-    for id in node.descendants().filter(|node| node.has_tag_name("Id")) {
+    for id in outermost(node, "Id") {
         let (sort, value) = (text(id, "IdType"), text(id, "IdValue"));
         if sort.eq_ignore_ascii_case("nhs") || sort.eq_ignore_ascii_case("nhsnumber") {
             patient.nhs_number = value;

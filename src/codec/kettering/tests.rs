@@ -104,6 +104,7 @@ fn what_is_no_letter_is_refused_by_name() {
         ("<ReportMsg><MsgId>1</MsgId></ReportMsg>".to_owned(), KetteringError::Empty),
         (format!("<ReportMsg>{}</ReportMsg>", "<a/>".repeat(60_000)), KetteringError::Malformed),
         (format!("<ReportMsg>{}", "<a>".repeat(200_000)), KetteringError::Malformed),
+        (format!("<ReportMsg {}/>", "a='' ".repeat(2_000)), KetteringError::Malformed),
     ] {
         assert_eq!(read(text.as_bytes()), Err(expected), "{text:.80}");
     }
@@ -121,6 +122,20 @@ fn variants_seen_in_the_field_are_understood() {
     assert_eq!(letter.texts[0].block, "<p>He\u{2019}s well", "Windows-1252 under an ISO 8859-1 name");
     assert_eq!((letter.texts[0].media_type(), letter.event_date.as_str()), ("text/html", "2026-01-14"));
     assert_eq!(letter.patient.birth_date, "1970-01-25");
+}
+
+#[test]
+fn text_within_text_is_read_once() {
+    let depth = 2_000;
+    let nested = format!(
+        "<ReportMsg><MsgId>1</MsgId>{}deep{}</ReportMsg>",
+        "<TextItem><TextBlock>".repeat(depth),
+        "</TextBlock></TextItem>".repeat(depth)
+    );
+    match read(nested.as_bytes()) {
+        Ok(letter) => assert_eq!(letter.texts, [Text { markup: String::new(), block: "deep".to_owned() }]),
+        Err(error) => assert_eq!(error, KetteringError::Malformed, "nested deeper than is read"),
+    }
 }
 
 proptest! {

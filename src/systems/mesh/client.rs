@@ -182,8 +182,11 @@ impl MeshClient {
             found.extend(page.messages);
             // The link is a path from the server's root; only what it continues from is believed.
             match page.links.next.as_deref().and_then(|next| next.split_once("continue_from=")) {
-                Some((_, key)) if key.bytes().all(is_query) => path = format!("/inbox?continue_from={key}"),
-                _ => break,
+                Some((_, rest)) => {
+                    let key: String = rest.chars().take_while(|character| is_query(*character)).collect();
+                    path = format!("/inbox?continue_from={key}");
+                }
+                None => break,
             }
         }
         Ok(found)
@@ -363,8 +366,8 @@ fn described(headers: &HeaderMap) -> Delivered {
     }
 }
 
-const fn is_query(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=' | b'%' | b'.' | b'~')
+const fn is_query(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '=' | '%' | '.' | '~')
 }
 
 /// One segment of a path (RFC 3986, section 3.3).

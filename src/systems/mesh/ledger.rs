@@ -60,8 +60,8 @@ pub struct Sent {
     pub partners: (String, String),
     /// The control reference of its interchange, or the id of its letter.
     pub reference: String,
-    /// How many messages its interchange has.
-    pub messages: usize,
+    /// The references of the messages in its interchange, which its NHSACK must answer; none of a letter.
+    pub messages: Vec<String>,
     /// When it was first made: its time of preparation at every attempt.
     pub prepared: Timestamp,
     /// MESH's name for it, once MESH has it.
@@ -182,7 +182,7 @@ impl Ledger {
         attempt: &str,
         mailbox: &str,
         partners: (&str, &str),
-        messages: usize,
+        messages: Vec<String>,
         now: Timestamp,
     ) -> io::Result<Prepared> {
         {
@@ -346,7 +346,10 @@ mod tests {
     fn an_attempt_keeps_its_number_and_is_matched_by_all_it_has() {
         let disk = disk();
         let ledger = ledger(&disk);
-        let prepare = |attempt| match ledger.prepare(attempt, "BOX", ("us", "gp"), 1, NOW).unwrap() {
+        let prepare = |attempt| match ledger
+            .prepare(attempt, "BOX", ("us", "gp"), vec!["1".to_owned()], NOW)
+            .unwrap()
+        {
             Prepared::New(sent) => (true, sent.reference),
             Prepared::Known(sent) => (false, sent.reference),
             Prepared::TooMany => panic!("there are few"),
@@ -380,7 +383,7 @@ mod tests {
         for number in 0..SETTLED_MAX + 20 {
             let attempt = format!("{number:05}");
             let at = Timestamp(NOW.0 + i64::try_from(number).unwrap());
-            ledger.prepare(&attempt, "BOX", ("us", "gp"), 1, at).unwrap();
+            ledger.prepare(&attempt, "BOX", ("us", "gp"), Vec::new(), at).unwrap();
             ledger.settle(&attempt, Fate::Accepted, at).unwrap();
         }
         assert_eq!(ledger.deliveries().len(), SETTLED_MAX);
@@ -390,7 +393,7 @@ mod tests {
             ledger.state().sent.insert(format!("w{number}"), waiting.clone());
         }
         ledger.state().sent.values_mut().for_each(|sent| sent.fate = Fate::Awaited);
-        assert_eq!(ledger.prepare("x", "BOX", ("us", "gp"), 1, NOW).unwrap(), Prepared::TooMany);
+        assert_eq!(ledger.prepare("x", "BOX", ("us", "gp"), Vec::new(), NOW).unwrap(), Prepared::TooMany);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,7 +45,7 @@ const LEFT_MAX: usize = 1_000;
 /// What may be sent to the quarantine in place of a report of MESH that has no body.
 const NOTE_BYTES_MAX: usize = 4096;
 /// What EDIFACT is as a media type (RFC 1767).
-const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
+pub(super) const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
 
 /// How a mailbox is served.
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub struct Mailbox {
     left: Mutex<BTreeSet<String>>,
     /// When the mailbox was read last, and when an outage ended in which messages may have expired.
     outage: Mutex<Outage>,
+    /// Whether the last look succeeded.
+    is_up: AtomicBool,
     settled: Notify,
 }
 
@@ -128,6 +133,7 @@ impl Mailbox {
             options,
             left: Mutex::default(),
             outage: Mutex::new(outage),
+            is_up: AtomicBool::new(false),
             settled: Notify::new(),
         })
     }
@@ -207,11 +213,16 @@ impl Mailbox {
         let now = self.now();
         match read {
             Ok(()) => {
-                self.link.listening(&self.client.address(), now);
+                if !self.is_up.swap(true, Ordering::Relaxed) {
+                    self.link.connected(now);
+                }
                 self.note_read(now);
             }
             Err(error) => {
                 tracing::warn!(link = self.link.name(), %error, "the mailbox cannot be read");
+                if self.is_up.swap(false, Ordering::Relaxed) {
+                    self.link.disconnected(now);
+                }
                 self.link.down(&error.to_string(), now);
             }
         }
@@ -417,7 +428,7 @@ impl Mailbox {
                 raw: delivered.body.clone(),
             });
         };
-        let verdicts = (1..=sent.messages).map(|number| acknowledgement.on(&number.to_string()));
+        let verdicts = sent.messages.iter().map(|reference| acknowledgement.on(reference));
         let mut fate = Fate::Accepted;
         for verdict in verdicts {
             match verdict {

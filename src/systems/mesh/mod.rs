@@ -8,6 +8,7 @@ pub mod incoming;
 mod ledger;
 pub mod letters;
 mod mailbox;
+mod outgoing;
 pub mod reports;
 mod translate;
 

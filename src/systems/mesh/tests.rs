@@ -401,6 +401,35 @@ async fn a_result_reaches_the_practice_and_its_acknowledgement_comes_back() {
 }
 
 #[tokio::test]
+async fn a_report_that_came_as_one_goes_on_as_it_came() {
+    let stage = Stage::new().await;
+    let text = String::from_utf8(report(0).to_vec()).unwrap();
+    let text = text.replacen("UNH+1+", "UNH+7+", 1).replacen("SPR+DPT'", "SPR+DPT'ZZZ+kept?+as it is'", 1);
+    let text = text.replace("+1'UNZ", "+7'UNZ");
+    stage.arrives(WORKFLOW, text.clone());
+    stage.look().await;
+    let entry = stage.entries().remove(0);
+    let event = crate::systems::translate_entry(&entry).unwrap();
+    assert!(event.faults.contains(&"segment-unknown"));
+    let parcel = Parcel { entry: Arc::new(entry), ..parcel("a1", event) };
+    let practice = stage.practice();
+    assert_eq!(stage.delivery(Duration::ZERO).send(&parcel).await, Answer::Accepted);
+    let sent = stage.server.messages().into_iter().find(|one| one.to == PRACTICE).unwrap();
+    let sent = String::from_utf8(sent.chunks[0].to_vec()).unwrap();
+    let message = |text: &str| text[text.find("UNH").unwrap()..text.find("UNZ").unwrap()].to_owned();
+    assert_eq!(message(&sent), message(&text));
+    assert!(sent.contains(&format!("UNB+UNOC:3+{HUB}:80+{PRACTICE}:80")));
+    practice.collect().await.unwrap();
+    stage.look().await;
+    assert_eq!(
+        stage.mailbox.ledger().sent("a1").unwrap().fate,
+        Fate::Accepted,
+        "message 7 is what it answers"
+    );
+    assert_eq!(practice.filed().len(), 1);
+}
+
+#[tokio::test]
 async fn a_rejection_stops_the_parcel_with_the_practices_words() {
     let stage = Stage::new().await;
     let practice = stage.practice();

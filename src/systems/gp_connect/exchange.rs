@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use hyper::{
+use axum::http::{
     HeaderMap, Request, Response,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_MATCH},
 };
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -203,7 +203,7 @@ impl Exchange {
         question: Question<'_>,
         route: &Route,
         now: Timestamp,
-    ) -> Result<Request<Bytes>, hyper::http::Error> {
+    ) -> Result<Request<Bytes>, axum::http::Error> {
         let purpose =
             Purpose { interaction: question.interaction, audience: &route.audience, issuer: &self.issuer };
         let media = format!("{};charset=utf-8", self.format.media_type());

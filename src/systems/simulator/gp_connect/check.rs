@@ -1,7 +1,7 @@
 //! What is checked of every request before it is looked at: path, headers and token.
 
+use axum::http::{HeaderMap, Request};
 use bytes::Bytes;
-use hyper::{HeaderMap, Request};
 use serde_json::Value;
 
 use crate::{

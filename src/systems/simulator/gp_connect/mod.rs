@@ -15,19 +15,17 @@ mod voice;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, HttpBody, to_bytes},
+    body::{Body, to_bytes},
     extract::State,
+    http::{Request, Response, StatusCode},
 };
 use bytes::Bytes;
-use hyper::{Request, Response, StatusCode, body::Frame};
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
@@ -199,26 +197,11 @@ async fn answer(State(provider): State<Arc<Provider>>, request: Request<Body>) -
     let changes = !matches!(head.method.as_str(), "GET") && !head.uri.path().ends_with("getstructuredrecord");
     let response = provider.answer(&Request::from_parts(head, body));
     sleep(knobs.delay).await;
-    if knobs.loses_answers && changes { Response::new(Body::new(Lost)) } else { response.map(Body::from) }
+    if knobs.loses_answers && changes { http_server::broken_off() } else { response.map(Body::from) }
 }
 
 fn status(code: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = code;
     response
-}
-
-/// A body that breaks off, as a network does.
-struct Lost;
-
-impl HttpBody for Lost {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::BrokenPipe))))
-    }
 }

@@ -1,10 +1,10 @@
 //! How the practice's system writes: EMIS in JSON with its habits, Vision in XML.
 
-use bytes::Bytes;
-use hyper::{
+use axum::http::{
     Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, HeaderValue, LOCATION},
 };
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{

@@ -13,6 +13,9 @@ use super::{
 const NODES_MAX: u32 = 50_000;
 /// The longest tag: attributes are compared with one another, so that there must be few.
 const TAG_BYTES_MAX: usize = 4096;
+/// How often `<` and `=` may be there, in text too: the XML reader sets room aside for each before it looks at one,
+/// some tens of MiB for these.
+const MARKS_MAX: usize = 500_000;
 /// How far into the bytes the XML declaration can be.
 const DECLARATION_BYTES_MAX: usize = 200;
 /// Windows-1252 from 0x80 on: what letters declared as ISO 8859-1 in truth have there.
@@ -53,7 +56,8 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     if text.get(..root).unwrap_or_default().contains("<!ENTITY") {
         return Err(KetteringError::Entities);
     }
-    if !has_short_tags(&text) {
+    let many = |mark: u8| MARKS_MAX < memchr::memchr_iter(mark, text.as_bytes()).count();
+    if many(b'<') || many(b'=') || !has_short_tags(&text) {
         return Err(KetteringError::Malformed);
     }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };

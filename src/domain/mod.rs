@@ -5,6 +5,7 @@ pub mod entry;
 pub mod ids;
 pub mod matching;
 pub mod nhs_number;
+pub mod one_record;
 pub mod record;
 pub mod slot;
 pub mod time;

@@ -24,8 +24,12 @@ pub struct Header {
     pub kind: String,
     /// MSH-9.2, such as `A01`; empty if absent.
     pub trigger: String,
+    /// MSH-9.3, such as `ADT_A01`; empty if absent.
+    pub structure: String,
     /// MSH-10.
     pub control_id: String,
+    /// MSH-11.1, such as `P`; empty if absent.
+    pub processing_id: String,
     /// MSH-12.1; `2.4` if absent.
     pub version: String,
     /// What is odd about it, and no reason to refuse it.
@@ -108,7 +112,9 @@ impl Header {
             sent,
             kind,
             trigger: text(9, 2),
+            structure: text(9, 3),
             control_id,
+            processing_id: text(11, 1),
             version,
             faults,
         })

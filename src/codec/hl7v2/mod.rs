@@ -21,7 +21,7 @@ pub use ack::{AckCode, Acknowledgement, ErrorCode, ErrorLocation, Nack};
 pub use charset::Charset;
 pub use escape::{escape, unescape};
 pub use header::{Header, HeaderFault};
-pub use moment::parse_moment;
+pub use moment::{iso_8601, parse_moment};
 
 /// No message needs more: a report has a few hundred segments, a scanned document in lines some thousands. Without a
 /// limit, 16 MiB of the shortest segments would take many times that once they are found and understood.

@@ -68,7 +68,7 @@ pub(super) fn request(
 
 fn below_base<'a>(provider: &Provider, path: &'a str) -> Option<&'a str> {
     // The proxy's path holds the whole address of the practice.
-    let bases = [provider.base(), provider.records_base()];
+    let bases = [provider.records_base(), provider.base()];
     bases.iter().find_map(|base| Some(path.split_once(base.as_str())?.1))
 }
 

@@ -150,12 +150,19 @@ pub(super) fn decode(payload: &[u8]) -> Option<Entry> {
 }
 
 fn entry(link: &Link, event: &Event, format: &str, raw: Bytes, now: Timestamp) -> Entry {
+    // Each once: a message that repeats one ten thousand times would have a summary that nobody reads again.
+    let mut faults: Vec<String> = Vec::new();
+    for fault in &event.faults {
+        if !faults.iter().any(|known| known == fault) {
+            faults.push((*fault).to_owned());
+        }
+    }
     let summary = Summary {
         format: format.to_owned(),
         sender: event.sender.clone(),
         occurred: event.occurred,
         unlinked: event.nhs_number.err(),
-        faults: event.faults.iter().map(|fault| (*fault).to_owned()).collect(),
+        faults,
     };
     Entry {
         kind: event.kind.clone(),

@@ -32,6 +32,7 @@
 //! note of a withdrawn document stays for ever, in about a hundred bytes.
 
 mod bodies;
+pub mod cache;
 mod engine;
 mod identity;
 mod items;

@@ -105,7 +105,12 @@ async fn nobody_there_is_no_answer_of_anybodys() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(refusal(&asking(port)).await.code, "NOT_CONNECTED");
+    let hub = asking(port);
+    assert_eq!(hub.contact().is_up(), None, "not asked yet");
+    let refusal = refusal(&hub).await;
+    assert_eq!(refusal.code, "NOT_CONNECTED");
+    assert!(refusal.detail.contains("refused"), "the reason is told: {refusal}");
+    assert_eq!(hub.contact().is_up(), Some(false));
 }
 
 /// Makes one thing wrong.

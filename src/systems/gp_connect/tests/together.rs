@@ -362,6 +362,13 @@ async fn failures_of_the_practice_and_the_way_there_are_told_apart() {
         assert_eq!(booked.outcome, outcome, "{status}: nobody can say, unless it was refused");
     }
     assert_eq!(pair.provider.booked(), 0);
+    pair.provider.turn(Knobs { status: 503, ..Knobs::default() });
+    assert_eq!(pair.record(8).await.unwrap_err().code, "SERVICE_UNAVAILABLE");
+    assert_eq!(pair.hub.contact().failed.map(|failed| failed.0), Some(NOW));
+    pair.provider.turn(Knobs::default());
+    pair.clock.set(NOW.plus(Duration::from_secs(1)));
+    assert_eq!(pair.record(49).await.unwrap_err().code, "PATIENT_NOT_FOUND");
+    assert_eq!(pair.hub.contact().is_up(), Some(true), "a refusal is an answer");
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ use super::{
 
 /// No practice offers more in two weeks; what is beyond is left out and said so in the log.
 const SLOTS_TAKEN_MAX: usize = 20_000;
+/// A session has a place, a practitioner and a service; every slot looks at all of them.
+const ACTORS_MAX: usize = 16;
 /// Services of the Directory of Services have a parameter of their own.
 const DOS_SERVICE_ID: &str = "https://fhir.nhs.uk/Id/uec-dos-service-id";
 /// An answer that fails to come this soon was lost with its connection, not with a slow practice.
@@ -360,7 +362,10 @@ fn free_slot(slot: fhir::Slot<'_>, index: &Index<'_>) -> Option<FreeSlot> {
     let moment = |name: &str| slot.element().get(name).moment()?.timestamp();
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let schedule = index.find(slot.schedule()).and_then(Schedule::of);
-    let actors = || schedule.into_iter().flat_map(Schedule::actors).filter_map(|one| index.find(one));
+    let actors = || {
+        let all = schedule.into_iter().flat_map(Schedule::actors).take(ACTORS_MAX);
+        all.filter_map(|one| index.find(one))
+    };
     let location = actors().find_map(Location::of);
     let practitioner = actors().find_map(Practitioner::of);
     let role = schedule.and_then(|schedule| schedule.role().words());

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{NOW, requester};
 use crate::{
+    codec::gzip,
     domain::nhs_number::NhsNumber,
     flow::ask::{GpSystem, Refusal},
     sys::{clock::SimulatedClock, entropy::Entropy},
@@ -21,6 +22,11 @@ use crate::{
 
 /// Answers every request with this status and body, and counts them.
 async fn hub(status: u16, body: String) -> GpConnect {
+    hub_with(status, "", body.into_bytes()).await
+}
+
+/// The same, with more headers, each ended by its line end.
+async fn hub_with(status: u16, headers: &'static str, body: Vec<u8>) -> GpConnect {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -29,10 +35,10 @@ async fn hub(status: u16, body: String) -> GpConnect {
             let read = stream.read(&mut buffer).await;
             let head = format!(
                 "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/fhir+json\r\n\
-                 Content-Length: {}\r\n\r\n",
+                 {headers}Content-Length: {}\r\n\r\n",
                 body.len()
             );
-            let answer = [head.as_bytes(), body.as_bytes()].concat();
+            let answer = [head.as_bytes(), &body].concat();
             if read.is_ok() && stream.write_all(&answer).await.is_err() {
                 return;
             }
@@ -97,6 +103,17 @@ async fn answers_that_are_none_are_refused() {
         (503, "<html>Busy</html>", "SERVICE_UNAVAILABLE"),
     ] {
         assert_eq!(refusal(&hub(status, body.to_owned()).await).await.code, code, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_packed_is_unpacked_within_limits() {
+    let packed = "Content-Encoding: gzip\r\n";
+    let missing = gzip::pack(outcome("PATIENT_NOT_FOUND").to_string().as_bytes());
+    assert_eq!(refusal(&hub_with(404, packed, missing).await).await.code, "PATIENT_NOT_FOUND");
+    let bomb = gzip::pack(&vec![b' '; (16 << 20) + 1]);
+    for broken in [bomb, b"plain".to_vec()] {
+        assert_eq!(refusal(&hub_with(200, packed, broken).await).await.code, "UNREADABLE_ANSWER");
     }
 }
 

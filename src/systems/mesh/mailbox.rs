@@ -40,6 +40,8 @@ const UNREAD_ALARM: Duration = Duration::from_secs(24 * 3600);
 const EXPIRED_STANDS: Duration = Duration::from_secs(24 * 3600);
 /// How long a rejected or uncollected delivery is counted by the alarm about it: somebody has seen it by then.
 const FAILED_STANDS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often the mailbox is validated (MESH API, "Validate a mailbox").
+const HANDSHAKE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often the ledger notes that the mailbox was read: each note is a synchronised write.
 const NOTE_READ_EVERY: Duration = Duration::from_secs(60);
 /// Messages that cannot be taken at all and are left to expire, so that their senders hear of it.
@@ -106,6 +108,8 @@ struct Outage {
     began: Option<Timestamp>,
     noted: Option<Timestamp>,
     ended: Option<Timestamp>,
+    /// When mailbox and password were last shown to be right.
+    shaken: Option<Timestamp>,
 }
 
 /// What may be done with a mailbox message.
@@ -177,6 +181,7 @@ impl Mailbox {
     /// # Errors
     /// Why it could not be read to its end. What came before that is taken all the same.
     pub async fn look(&self) -> Result<(), MeshError> {
+        self.shake_hands().await?;
         let mut failed = None;
         for id in self.client.inbox().await? {
             if self.is_left(&id) {
@@ -208,6 +213,17 @@ impl Mailbox {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// MESH wants a handshake before other requests, and one a day.
+    async fn shake_hands(&self) -> Result<(), MeshError> {
+        let now = self.now();
+        let last = self.outage.lock().unwrap_or_else(PoisonError::into_inner).shaken;
+        if last.is_none_or(|last| HANDSHAKE_EVERY <= now.since(last)) {
+            self.client.handshake().await?;
+            self.outage.lock().unwrap_or_else(PoisonError::into_inner).shaken = Some(now);
+        }
+        Ok(())
     }
 
     /// Says how a look went: the link, the time it was read, and alarms.
@@ -394,8 +410,7 @@ impl Mailbox {
     async fn answer(&self, delivered: &Delivered, answer: Option<NhsAck>) -> Taken {
         let Some(answer) = answer else { return Taken::Safe };
         let (to, from) = &answer.partners;
-        let number =
-            blocking(|| self.ledger.answer_number(&delivered.id, &from.to_string(), &to.to_string()));
+        let number = blocking(|| self.ledger.answer_number(&delivered.id, &from.id, &to.id));
         let Ok(number) = number else {
             return Taken::Later("the mailbox's memory cannot be written".to_owned());
         };

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod built;
 mod edifact;
 mod fhir;
 mod hl7v2;

@@ -16,7 +16,8 @@ use super::outgoing::Address;
 
 /// MSH-10 has 20 characters in HL7 v2.4: 80 bits of the message's name.
 const CONTROL_ID_LENGTH: usize = 20;
-/// The longest value of the type ST in version 2.4 is 199 characters; what is longer is text (TX).
+/// The longest value of the type ST in version 2.4 is 199 characters; what is longer, or has
+/// several lines, is formatted text (FT).
 const ST_LENGTH_MAX: usize = 199;
 
 /// Builds the message that tells an event.
@@ -140,7 +141,7 @@ impl Writer {
             (7, moment(item, "birth_date")),
             (8, value(item, "gender")),
             (11, components(item, &address)),
-            (13, value(item, "telephone")),
+            (13, telephone(item)),
             (15, value(item, "language")),
             (22, value(item, "ethnic_category")),
             (29, moment(item, "death_date")),
@@ -150,7 +151,8 @@ impl Writer {
         self.segment("PID", &fields);
         let practice = value(item, "general_practice");
         if !practice.is_empty() {
-            self.segment("PD1", &[(3, format!("^^{practice}"))]);
+            // The place for a number (XON.3) takes digits only in version 2.4, and ODS codes have letters.
+            self.segment("PD1", &[(3, practice)]);
         }
     }
 
@@ -203,9 +205,10 @@ impl Writer {
             (false, _) => {
                 let whole = format!("{comparator}{found}");
                 let long = ST_LENGTH_MAX < whole.chars().count() || whole.contains('\n');
-                (if long { "TX" } else { "ST" }, said(&whole))
+                (if long { "FT" } else { "ST" }, said(&whole))
             }
         };
+        let flags = flags(item);
         let is_deleted = item.withdrawn || is_deleted(item, "value");
         let fields = [
             (1, line.to_string()),
@@ -214,14 +217,21 @@ impl Writer {
             (5, if is_deleted { "\"\"".to_owned() } else { shown }),
             (6, value(item, "units")),
             (7, value(item, "reference_range")),
-            (8, value(item, "abnormal_flags").replace(' ', "~")),
+            (8, flags.first().map_or_else(|| value(item, "abnormal_flags"), |flag| said(flag))),
             (11, if item.withdrawn { "D".to_owned() } else { status_of(item) }),
             (14, moment(item, "observed")),
             (16, value(item, "performer")),
             (17, value(item, "method")),
         ];
         self.segment("OBX", &fields);
-        for (number, line) in text(item, "note").iter().flat_map(|note| note.lines()).enumerate() {
+        // OBX-8 takes one flag where many read it; the others must not get lost.
+        let all =
+            if 1 < flags.len() { format!("Abnormal flags: {}", flags.join(", ")) } else { String::new() };
+        self.notes(&[all, text(item, "note").unwrap_or_default()].join("\n"));
+    }
+
+    fn notes(&mut self, text: &str) {
+        for (number, line) in text.lines().filter(|line| !line.is_empty()).enumerate() {
             self.segment("NTE", &[(1, (number + 1).to_string()), (3, said(line))]);
         }
     }
@@ -233,6 +243,7 @@ impl Writer {
         let reason = text(item, "cancellation_reason").or_else(|| text(item, "reason"));
         let duration = value(item, "duration");
         let timing = format!("^^{duration}^{}^{}", moment(item, "start"), moment(item, "end"));
+        let timing = timing.trim_end_matches('^').to_owned();
         // SCH-16 and SCH-20 are required: who to ask, and who entered it. That is this hub.
         let hub = said(&address.sending_application);
         let fields = [
@@ -248,9 +259,7 @@ impl Writer {
             (25, said(status_words(&status))),
         ];
         self.segment("SCH", &fields);
-        for (number, line) in text(item, "note").iter().flat_map(|note| note.lines()).enumerate() {
-            self.segment("NTE", &[(1, (number + 1).to_string()), (3, said(line))]);
-        }
+        self.notes(&text(item, "note").unwrap_or_default());
     }
 
     fn resources(&mut self, item: &ItemChange) {
@@ -262,13 +271,23 @@ impl Writer {
         }
         let location = value(item, "location");
         if !location.is_empty() {
-            self.segment("AIL", &[one(), (3, location)]);
+            self.segment("AIL", &[one(), (3, location), (4, "C^Clinic".to_owned())]);
         }
         let clinician = value(item, "clinician");
         if !clinician.is_empty() {
             self.segment("AIP", &[one(), (3, clinician), (4, "CLIN^Clinician".to_owned())]);
         }
     }
+}
+
+/// An observation's flags of table 0078, the one that someone must act on first.
+fn flags(item: &ItemChange) -> Vec<String> {
+    let all = text(item, "abnormal_flags").unwrap_or_default();
+    let apart = |character: char| character.is_whitespace() || matches!(character, '~' | '\\' | ',');
+    let mut flags: Vec<String> =
+        all.split(apart).filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
+    flags.sort_by_key(|flag| !matches!(flag.as_str(), "HH" | "LL" | "AA"));
+    flags
 }
 
 /// The filler's status in the words of HL7 table 0278.
@@ -338,6 +357,14 @@ fn value(item: &ItemChange, name: &str) -> String {
         Some(FieldChange::Set(value)) => said(value),
         Some(FieldChange::Delete) => "\"\"".to_owned(),
         None => String::new(),
+    }
+}
+
+/// XTN.9, any text: XTN.1 takes telephone numbers as they are written in America.
+fn telephone(item: &ItemChange) -> String {
+    match text(item, "telephone") {
+        Some(number) => format!("^PRN^PH^^^^^^{}", said(&number)),
+        None => value(item, "telephone"),
     }
 }
 

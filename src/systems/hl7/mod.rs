@@ -9,11 +9,11 @@ mod server;
 mod session;
 mod translate;
 
-pub use ack_policy::{AckPolicy, Meaning};
+pub use ack_policy::{AckPolicy, Meaning, Received as Acknowledged, read_acknowledgement};
 pub use client::{Client, ClientOptions};
 pub use outgoing::{Address, Outgoing};
 pub use server::{Server, ServerOptions};
-pub use session::respond;
+pub use session::{answer, respond};
 pub use translate::{Dialect, translate, translate_entry};
 
 /// What [`Received::format`](crate::flow::receive::Received) says of HL7 v2.

@@ -101,24 +101,26 @@ fn an_analysers_result_becomes_oru_r01() {
                 set("value", "134"),
                 set("units", "g/L"),
                 set("reference_range", "115-165"),
-                set("abnormal_flags", "N"),
+                set("abnormal_flags", "A HH"),
                 set("observed", "2026-11-18T11:06:40+00:00"),
             ],
         ),
         result("CRP", vec![set("value", "5"), set("comparator", "<"), set("note", "Haemolysed\nslightly")]),
         result("FILM", vec![set("value", "Anisocytosis | seen")]),
         result("OLD", vec![("value", FieldChange::Delete)]),
+        result("TEXT", vec![set("value", "one\ntwo")]),
     ];
     let expected = format!(
         "{HEADER}ORU^R01^ORU_R01|00112233445566778899|P|2.4|||||GBR|UNICODE UTF-8\n\
          PID|1||9990000018^^^NHS^NH~H1^^^RQ6^MR||O'Brien \\T\\ Søn^Ann^^^Ms||19700131|F|||\"\"^^^^E1 1AA||||||||||||||||||\"\"\n\
-         PD1|||^^F84006\n\
+         PD1|||F84006\n\
          OBR|1||S-77|FBC^|||20261118110640+0000||||||||||||||||||F\n\
-         OBX|1|NM|HB^HB^L||134|g/L|115-165|N|||F|||20261118110640+0000\n\
+         OBX|1|NM|HB^HB^L||134|g/L|115-165|HH|||F|||20261118110640+0000\nNTE|1||Abnormal flags: HH, A\n\
          OBX|2|SN|CRP^CRP^L||<^5||||||F\n\
          NTE|1||Haemolysed\nNTE|2||slightly\n\
          OBX|3|ST|FILM^FILM^L||Anisocytosis \\F\\ seen||||||F\n\
-         OBX|4|ST|OLD^OLD^L||\"\"||||||F\n"
+         OBX|4|ST|OLD^OLD^L||\"\"||||||F\n\
+         OBX|5|FT|TEXT^TEXT^L||one\\.br\\two||||||F\n"
     );
     assert_eq!(built(&event("ORU", items)).unwrap(), expected);
 }
@@ -128,7 +130,7 @@ fn identity_becomes_a28_a31_or_a40() {
     let a31 = built(&event("demographics", vec![ann()])).unwrap();
     assert!(a31.starts_with(&format!("{HEADER}ADT^A31^ADT_A05|")), "{a31}");
     assert!(a31.contains("\nEVN|A31|20270115080000+0000||||20270115080000+0000\n"), "{a31}");
-    assert!(a31.ends_with("\nPD1|||^^F84006\nPV1|1|N\n"), "{a31}");
+    assert!(a31.ends_with("\nPD1|||F84006\nPV1|1|N\n"), "{a31}");
     assert!(built(&event("registration A28", vec![ann()])).unwrap().contains("ADT^A28^ADT_A05"));
     let mut merge = event("merge", vec![ann()]);
     merge.merged =
@@ -170,7 +172,7 @@ fn an_appointments_status_becomes_its_event() {
     let text = appointment("booking", "booked");
     let expected = "SCH||A-1||||BOOKED^booked|||10|MIN|^^10^20261201093000+0000^20261201094000+0000|||||POLYGATE||||POLYGATE|||||Booked\n\
         PID|1||9990000018^^^NHS^NH~H1^^^RQ6^MR||^^^^^^U\n\
-        RGS|1\nAIS|1||^Physiotherapy|20261201093000+0000\nAIL|1||Room 4\nAIP|1||C1234567|CLIN^Clinician\n";
+        RGS|1\nAIS|1||^Physiotherapy|20261201093000+0000\nAIL|1||Room 4|C^Clinic\nAIP|1||C1234567|CLIN^Clinician\n";
     assert!(text.ends_with(expected), "{text}");
 }
 

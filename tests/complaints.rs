@@ -252,7 +252,7 @@ async fn on_a_nack_the_next_message_overtakes() {
     .await;
     let parked = hospital.hub.hub.parked().remove(0);
     assert!(parked.reason.starts_with("AR 101"), "{}", parked.reason);
-    let patient = parked.source_id[..1].to_owned();
+    let patient: String = parked.source_id.chars().take(1).collect();
     let settled = filed(&receiver);
     let of = |names: &[String], patient: &str| -> Vec<String> {
         names.iter().filter(|name| name.starts_with(patient)).cloned().collect()

@@ -37,12 +37,14 @@ use super::{
 /// Messages known and not yet done with, without those put aside. A few hundred bytes each: 5 MiB at most. What comes
 /// after them waits in the journal.
 const PENDING_MAX: usize = 10_000;
-/// Messages done with while an earlier one is not: after so many the earlier one gets a copy of its own, so that it
-/// keeps neither the journal nor a list that grows.
-const FINISHED_MAX: usize = 2_000;
-/// How many of the overtaken are copied in one go.
+/// Messages done with while earlier ones are not: after so many the earlier ones, if they are few, get copies of their
+/// own, so that they keep neither the journal nor a list that is written with every answer.
+const FINISHED_FEW: usize = 500;
+/// The same, however many the earlier ones are: a list of this length takes 300 KiB.
+const FINISHED_MAX: usize = 8_000;
+/// How many of those overtaken are few, and are copied in one go.
 const OVERTAKEN_AT_ONCE: usize = 64;
-/// Copies of what is parked, of what waits behind it and of what was overtaken by [`FINISHED_MAX`] others.
+/// Copies of what is parked, of what waits behind it and of what many others have overtaken.
 const COPIES_MAX: u64 = 10_000;
 const COPIES_BYTES_MAX: u64 = 256 << 20;
 /// Read at once, in bytes and entries.
@@ -239,7 +241,7 @@ impl Desk {
             self.held_up = "too many messages wait already; the rest waits in the journal";
             return Ok(false);
         }
-        if FINISHED_MAX < self.finished.len() {
+        if FINISHED_FEW < self.finished.len() {
             if !self.copy_the_overtaken()? {
                 self.held_up = "the folder of parked messages is full; the rest waits in the journal";
                 return Ok(false);
@@ -514,9 +516,13 @@ impl Desk {
     /// folder is full.
     fn copy_the_overtaken(&mut self) -> io::Result<bool> {
         let Some(newest) = self.finished.last().copied() else { return Ok(true) };
-        let overtaken: Vec<(Position, Timestamp)> =
-            self.pending.range(..newest).map(|(position, at)| (*position, *at)).collect();
-        for (position, at) in overtaken.into_iter().take(OVERTAKEN_AT_ONCE) {
+        let overtaken = self.pending.range(..newest).map(|(position, at)| (*position, *at));
+        let mut overtaken: Vec<(Position, Timestamp)> = overtaken.take(OVERTAKEN_AT_ONCE + 1).collect();
+        if OVERTAKEN_AT_ONCE < overtaken.len() && self.finished.len() <= FINISHED_MAX {
+            return Ok(true);
+        }
+        overtaken.truncate(OVERTAKEN_AT_ONCE);
+        for (position, at) in overtaken {
             if self.put_aside(Order { position, again: 0 }, at, None)? == Kept::No {
                 return Ok(false);
             }

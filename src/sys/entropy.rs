@@ -37,6 +37,16 @@ impl Entropy {
     }
 }
 
+/// 32 bytes from the kernel that nobody can guess: for keys.
+///
+/// # Errors
+/// The kernel gives none.
+pub fn secret() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,10 @@ use super::{ErrorCode, ErrorLocation, Message, Nack, parse_moment};
 /// A message control id longer than this is refused; ITK allows 20, HL7 v2.7 allows 199.
 pub const CONTROL_ID_BYTES_MAX: usize = 199;
 
+/// A sender's name longer than this is refused; HL7 allows 227 for a whole HD, and what is kept of a message
+/// names its sender.
+pub const SENDER_BYTES_MAX: usize = 250;
+
 /// A message's header, as text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Header {
@@ -80,6 +84,12 @@ impl Header {
         if kind.is_empty() {
             return Err(missing(9));
         }
+        let (sending_application, sending_facility) = (text(3, 1), text(4, 1));
+        for (field, name) in [(3, &sending_application), (4, &sending_facility)] {
+            if SENDER_BYTES_MAX < name.len() {
+                return Err(Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, field)));
+            }
+        }
         let mut faults = Vec::new();
         let sent = parse_moment(header.field(7).component(1).bytes());
         let mut note = |odd: bool, fault| {
@@ -98,8 +108,8 @@ impl Header {
             return Err(Nack::new(ErrorCode::UnsupportedVersion, ErrorLocation::new("MSH", 1, 12)));
         }
         Ok(Self {
-            sending_application: text(3, 1),
-            sending_facility: text(4, 1),
+            sending_application,
+            sending_facility,
             sent,
             kind,
             trigger: text(9, 2),
@@ -146,5 +156,7 @@ mod tests {
         }
         let long = format!("MSH|^~\\&|A|B|||20260101||ADT^A01|{}|P|2.4", "x".repeat(200));
         assert_eq!(read(&long).unwrap_err().code, ErrorCode::DataType);
+        let sender = format!("MSH|^~\\&|A|{}|||20260101||ADT^A01|M1|P|2.4", "x".repeat(251));
+        assert_eq!(read(&sender).unwrap_err().location.field, 4);
     }
 }

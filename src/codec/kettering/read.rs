@@ -1,8 +1,8 @@
 //! From XML to a letter.
 
-use std::borrow::Cow;
-
 use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::codec::xml::{decode, has_short_tags};
 
 use super::{
     Coded, Letter, Party, Patient, SERVICE_EVENT_TYPES, Text,
@@ -11,17 +11,6 @@ use super::{
 
 /// Elements, attributes and pieces of text of one letter: real ones have some hundred.
 const NODES_MAX: u32 = 50_000;
-/// The longest tag: attributes are compared with one another, so that there must be few.
-const TAG_BYTES_MAX: usize = 4096;
-/// How far into the bytes the XML declaration can be.
-const DECLARATION_BYTES_MAX: usize = 200;
-/// Windows-1252 from 0x80 on: what letters declared as ISO 8859-1 in truth have there.
-const WINDOWS_1252: [char; 32] = [
-    '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2c6}',
-    '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}', '\u{90}', '\u{2018}',
-    '\u{2019}', '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2dc}', '\u{2122}', '\u{161}',
-    '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
-];
 
 /// Why bytes are no letter.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -72,24 +61,6 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     Ok(letter)
 }
 
-/// Whether every tag outside comments and CDATA sections ends soon.
-fn has_short_tags(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'<', &bytes[at..]) {
-        let rest = &bytes[at + found..];
-        let (end, most): (&[u8], usize) = match rest {
-            [b'<', b'!', b'[', ..] => (b"]]>", usize::MAX),
-            [b'<', b'!', b'-', ..] => (b"-->", usize::MAX),
-            _ => (b">", TAG_BYTES_MAX),
-        };
-        let length = memchr::memmem::find(&rest[..rest.len().min(most)], end);
-        let Some(length) = length else { return false };
-        at += found + length + end.len();
-    }
-    true
-}
-
 /// The elements of a name below a node, without those inside one another: what they hold is then never more than
 /// the document.
 fn outermost<'a, 'input>(below: Node<'a, 'input>, name: &str) -> Vec<Node<'a, 'input>> {
@@ -103,26 +74,6 @@ fn outermost<'a, 'input>(below: Node<'a, 'input>, name: &str) -> Vec<Node<'a, 'i
         }
     }
     found
-}
-
-/// Text by what the declaration says, and by what the bytes can be.
-fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let declaration = bytes[..bytes.len().min(DECLARATION_BYTES_MAX)].to_ascii_lowercase();
-    let declaration = declaration.split(|byte| *byte == b'>').next().unwrap_or_default();
-    let declared = |name: &[u8]| memchr::memmem::find(declaration, name).is_some();
-    let single = declared(b"8859-1") || declared(b"1252");
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !single || bytes.is_ascii() => Cow::Borrowed(text),
-        _ => Cow::Owned(bytes.iter().map(|byte| windows_1252(*byte)).collect()),
-    }
-}
-
-fn windows_1252(byte: u8) -> char {
-    match byte {
-        0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
-        _ => char::from(byte),
-    }
 }
 
 struct Reader<'a, 'input> {

@@ -142,7 +142,16 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..800)) {
         drop(read(&data));
-        drop(read(&[b"<ReportMsg>".as_slice(), &data, b"</ReportMsg>"].concat()));
+        fuzzing::kettering(&[b"<ReportMsg><MsgId>1</MsgId>".as_slice(), &data, b"</ReportMsg>"].concat());
+    }
+
+    #[test]
+    fn what_looks_like_a_letter_is_survived(pieces in proptest::collection::vec(proptest::sample::select(vec![
+        "<ClinicalReport>", "</ClinicalReport>", "<TextItem>", "</TextItem>", "<TextBlock>", "</TextBlock>", "<![CDATA[", "]]>", "a",
+        "<BirthDate>", "</BirthDate>", "19702501", "<EventDate>", "</EventDate>", "<Party AgentId='1'>", "</Party>", "&amp;", "&#65;", "\u{e9}",
+        "<PatientMatchingInfo>", "</PatientMatchingInfo>", "<Id>", "</Id>", "<!--", "-->", "<ClinicalCode Type='Read'>", "</ClinicalCode>",
+        "<CodeName>", "</CodeName>"]), 0..40)) {
+        fuzzing::kettering(format!("<ReportMsg><MsgId>1</MsgId>{}</ReportMsg>", pieces.concat()).as_bytes());
     }
 
     #[test]

@@ -150,9 +150,9 @@ fn identities(statement: &Statement, codings: &[Coding]) -> Vec<String> {
         ItemKind::Allergy => Some(String::new()),
         ItemKind::Document => {
             let content = statement.fields.get("content").filter(|content| !content.is_empty());
-            let digest = |content: &String| -> String {
-                Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
-            };
+            let hexadecimal = |byte: &u8| format!("{byte:02x}");
+            let digest =
+                |content: &String| Sha256::digest(content).iter().map(hexadecimal).collect::<String>();
             return content.map(digest).into_iter().collect();
         }
         _ => None,

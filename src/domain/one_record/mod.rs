@@ -12,16 +12,15 @@ mod tests;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-pub use normal::{Flag, Range};
+pub use normal::{Flag, Range, When};
 
 use super::{
     nhs_number::NhsNumber,
     record::{FieldChange, Identifier, ItemChange, ItemKind, Snapshot},
     time::Timestamp,
 };
-use normal::When;
 
 /// The version of this model: what a reader of its serialised form must know.
 pub const VERSION: u8 = 1;
@@ -247,6 +246,68 @@ impl OneRecord {
     }
 }
 
+/// What a system answered when it was asked for a whole record, as it is kept for a while: a [`Snapshot`] whose names
+/// are its own. Its `Debug` shows no content.
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The configured name of the system.
+    pub system: String,
+    /// Whose record.
+    pub nhs_number: NhsNumber,
+    /// When it answered, by the hub's clock.
+    pub as_at: Timestamp,
+    /// Every identifier it gave for the patient.
+    pub identifiers: Vec<Identifier>,
+    /// All it holds.
+    pub items: Vec<AnswerItem>,
+    /// What was odd about the answer, as stable codes without content.
+    pub faults: Vec<String>,
+}
+
+/// One item of an [`Answer`].
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AnswerItem {
+    /// What it is.
+    pub kind: ItemKind,
+    /// The system's key for it.
+    pub key: String,
+    /// Its source has withdrawn it.
+    pub withdrawn: bool,
+    /// Its fields.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {:?}, {} items)", self.system, self.as_at, self.items.len())
+    }
+}
+
+impl fmt::Debug for AnswerItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnswerItem({:?}, {} fields)", self.kind, self.fields.len())
+    }
+}
+
+impl From<Snapshot> for Answer {
+    fn from(snapshot: Snapshot) -> Self {
+        let Snapshot { system, nhs_number, as_at, identifiers, items, faults } = snapshot;
+        let set = |(name, change): (&'static str, FieldChange)| match change {
+            FieldChange::Set(text) => Some((name.to_owned(), text)),
+            FieldChange::Delete => None,
+        };
+        let item = |item: ItemChange| AnswerItem {
+            kind: item.kind,
+            key: item.key,
+            withdrawn: item.withdrawn,
+            fields: item.fields.into_iter().filter_map(set).collect(),
+        };
+        let items = items.into_iter().map(item).collect();
+        let faults = faults.into_iter().map(str::to_owned).collect();
+        Self { system, nhs_number, as_at, identifiers, items, faults }
+    }
+}
+
 /// What a record is put together from.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
@@ -257,21 +318,19 @@ pub struct Parts {
     /// What messages said.
     pub statements: Vec<Statement>,
     /// What was answered and is still kept.
-    pub snapshots: Vec<Snapshot>,
+    pub answers: Vec<Answer>,
     /// What is known of the record's completeness.
     pub notices: Vec<Notice>,
 }
 
 /// Puts a record together.
 pub fn assemble(parts: Parts, now: Timestamp) -> OneRecord {
-    let Parts { nhs_number, mut identifiers, mut statements, snapshots, mut notices } = parts;
-    for snapshot in snapshots {
-        notices.push(notice(&snapshot.system, "as-at", &snapshot.as_at.to_string()));
-        notices.extend(snapshot.faults.iter().map(|fault| notice(&snapshot.system, fault, "")));
-        identifiers.extend(
-            snapshot.identifiers.iter().map(|identifier| (snapshot.system.clone(), identifier.clone())),
-        );
-        let Snapshot { system, as_at, items, .. } = snapshot;
+    let Parts { nhs_number, mut identifiers, mut statements, answers, mut notices } = parts;
+    for answer in answers {
+        let Answer { system, as_at, identifiers: given, items, faults, .. } = answer;
+        notices.push(notice(&system, "as-at", &as_at.to_string()));
+        notices.extend(faults.iter().map(|fault| notice(&system, fault, "")));
+        identifiers.extend(given.into_iter().map(|identifier| (system.clone(), identifier)));
         statements.extend(items.into_iter().map(|item| answered(&system, as_at, item)));
     }
     identifiers.sort();
@@ -309,15 +368,11 @@ fn notice(system: &str, code: &str, text: &str) -> Notice {
 }
 
 /// One item of an answer as a statement.
-fn answered(system: &str, as_at: Timestamp, item: ItemChange) -> Statement {
-    let set = |(name, change): (&'static str, FieldChange)| match change {
-        FieldChange::Set(text) => Some((name.to_owned(), text)),
-        FieldChange::Delete => None,
-    };
-    let fields: BTreeMap<String, String> = item.fields.into_iter().filter_map(set).collect();
+fn answered(system: &str, as_at: Timestamp, item: AnswerItem) -> Statement {
+    let AnswerItem { kind, key, withdrawn, fields } = item;
     let source = Source {
         system: system.to_owned(),
-        key: item.key.clone(),
+        key: key.clone(),
         author: fields.get("author").cloned(),
         organisation: fields.get("organisation").cloned(),
         said_at: as_at,
@@ -325,7 +380,7 @@ fn answered(system: &str, as_at: Timestamp, item: ItemChange) -> Statement {
         cached: true,
         source_id: String::new(),
     };
-    Statement { kind: item.kind, key: item.key, fields, withdrawn: item.withdrawn, source }
+    Statement { kind, key, fields, withdrawn, source }
 }
 
 fn identity(

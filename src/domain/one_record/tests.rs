@@ -223,7 +223,7 @@ fn the_newest_word_of_one_system_counts_and_withdrawn_items_are_counted() {
     let parts = Parts {
         nhs_number: Some(number),
         statements: vec![statement(ItemKind::Problem, "emis", "P1", &[("name", "Old"), ("note", "older")])],
-        snapshots: vec![snapshot],
+        answers: vec![snapshot.into()],
         ..Parts::default()
     };
     let found = assemble(parts, Timestamp(9_000));

@@ -8,16 +8,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use hyper::{
+use axum::http::{
     HeaderMap, Request, Response,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_MATCH},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, IF_MATCH},
 };
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
-    codec::fhir::{self, Format},
+    codec::{
+        fhir::{self, Format},
+        gzip,
+    },
     domain::{actor::Requester, time::Timestamp},
     flow::ask::Refusal,
     sys::{
@@ -203,7 +206,7 @@ impl Exchange {
         question: Question<'_>,
         route: &Route,
         now: Timestamp,
-    ) -> Result<Request<Bytes>, hyper::http::Error> {
+    ) -> Result<Request<Bytes>, axum::http::Error> {
         let purpose =
             Purpose { interaction: question.interaction, audience: &route.audience, issuer: &self.issuer };
         let media = format!("{};charset=utf-8", self.format.media_type());
@@ -211,11 +214,15 @@ impl Exchange {
             .method(question.interaction.method())
             .uri(format!("{}{}", route.prefix, question.path))
             .header(ACCEPT, &media)
+            .header(ACCEPT_ENCODING, "gzip")
             .header(AUTHORIZATION, format!("Bearer {}", token(who, &purpose, now)))
             .header("Ssp-TraceID", self.trace_id())
-            .header("Ssp-From", &self.asids.0)
-            .header("Ssp-To", &self.asids.1)
             .header("Ssp-InteractionID", question.interaction.id());
+        for (name, asid) in [("Ssp-From", &self.asids.0), ("Ssp-To", &self.asids.1)] {
+            if !asid.is_empty() {
+                request = request.header(name, asid);
+            }
+        }
         if let Some(version) = question.version {
             request = request.header(IF_MATCH, format!("W/\"{version}\""));
         }
@@ -239,7 +246,13 @@ impl Exchange {
 
     fn read(&self, question: Question<'_>, response: &Response<Bytes>) -> Result<Answer, Refusal> {
         let status = response.status().as_u16();
-        let body = fhir::read(response.body());
+        let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+        let unpacked =
+            if packed { gzip::unpack(response.body(), fhir::DOCUMENT_BYTES_MAX) } else { Ok(Vec::new()) };
+        let Ok(unpacked) = unpacked else {
+            return Err(self.refuse(question, Fault::UnreadableAnswer, status));
+        };
+        let body = fhir::read(if packed { &unpacked } else { response.body() });
         let outcome = body.as_ref().ok().and_then(outcome_of);
         if !response.status().is_success() {
             let fault = Fault::of_answer(status, outcome);

@@ -53,25 +53,26 @@ pub struct Options {
     pub name: String,
     /// Whose make it is, by the list the entry stands in.
     pub profile: &'static Profile,
-    /// `practice`: ODS code of the practice.
+    /// `ods`: ODS code of the practice.
     pub practice: String,
-    /// `url`: the practice's FHIR address for patients and appointments, as the Spine directory gives it.
+    /// `gp-connect`: the practice's FHIR address for patients and appointments, as the Spine directory gives it.
     pub address: String,
-    /// `records_url`: the one for records, where it is another.
+    /// `gp-connect-records`: the one for records, where the directory gives another.
     pub records_address: Option<String>,
-    /// `proxy`: the Spine Secure Proxy; none asks the practice directly.
+    /// `[gp-connect] proxy`: the Spine Secure Proxy; none asks the practice directly.
     pub proxy: Option<HttpUrl>,
-    /// `asid`: this hub's accredited system id, twelve digits: `Ssp-From`.
+    /// `[gp-connect] asid`: this hub's accredited system id, twelve digits: `Ssp-From`. Blank for trials without
+    /// the proxy: the header is then left out.
     pub asid: String,
-    /// `practice_asid`: the practice's: `Ssp-To`.
+    /// `asid`: the practice's: `Ssp-To`. Blank likewise.
     pub practice_asid: String,
-    /// `issuer`: this hub's own address in the directory: the token's issuer.
+    /// `[gp-connect] issuer`: this hub's own `https://` address, which the token names as its issuer.
     pub issuer: String,
-    /// `parts`: which parts of records are asked for, by [`RecordPart::name`]; all, unless configured otherwise.
+    /// Which parts of records are asked for: [`RecordPart::ALL`], unless there is a reason for less.
     pub parts: Vec<RecordPart>,
-    /// `appointments_with_record`: whether coming appointments are asked for with a record.
+    /// Whether coming appointments are asked for with a record.
     pub appointments_with_record: bool,
-    /// `answer_seconds`: how long an answer may take.
+    /// How long an answer may take.
     pub answer_within: Duration,
 }
 
@@ -84,9 +85,10 @@ impl Options {
     /// # Errors
     /// Names what is missing or wrong, by its configuration key.
     pub fn check(&self) -> Result<(), OptionsError> {
-        for (key, asid) in [("asid", &self.asid), ("practice_asid", &self.practice_asid)] {
-            if asid.len() != 12 || !asid.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(OptionsError::Asid(key));
+        for (whose, asid) in [("[gp-connect]", &self.asid), ("the practice", &self.practice_asid)] {
+            let digits = asid.len() == 12 && asid.bytes().all(|byte| byte.is_ascii_digit());
+            if !(digits || asid.is_empty() && self.proxy.is_none()) {
+                return Err(OptionsError::Asid(whose));
             }
         }
         if !self.issuer.starts_with("https://") || self.issuer.contains(char::is_whitespace) {
@@ -108,16 +110,16 @@ impl Options {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OptionsError {
     /// An address is none.
-    #[error("url: {0}")]
+    #[error("gp-connect: {0}")]
     Address(#[from] HttpUrlError),
     /// An accredited system id is none.
-    #[error("{0}: an accredited system id has twelve digits")]
+    #[error("asid of {0}: an accredited system id has twelve digits, and the proxy wants both")]
     Asid(&'static str),
     /// The token's issuer is no address.
     #[error("issuer: this hub's address in the Spine directory is written https://host/path")]
     Issuer,
     /// The practice's code is none.
-    #[error("practice: an ODS code has letters and digits")]
+    #[error("ods: an ODS code has letters and digits")]
     Practice,
     /// Nothing would be asked for.
     #[error("parts: name at least one part of the record")]

@@ -208,7 +208,6 @@ impl MeshClient {
             Err(error) => return Err(error),
         };
         let headers = first.headers().clone();
-        let packed = text(&headers, "content-encoding").eq_ignore_ascii_case("gzip");
         let mut whole = BytesMut::from(first.body().as_ref());
         let chunks = chunks(&text(&headers, "mex-chunk-range"))?;
         for number in 2..=chunks {
@@ -219,7 +218,7 @@ impl MeshClient {
             }
             whole.extend_from_slice(chunk.body());
         }
-        let body = match packed {
+        let body = match is_packed(&headers, &whole) {
             false => whole.freeze(),
             true => match gzip::unpack(&whole, MESSAGE_BYTES_MAX) {
                 Ok(plain) => Bytes::from(plain),
@@ -338,6 +337,13 @@ fn words(body: &[u8]) -> String {
 fn text(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     value.unwrap_or_default()
+}
+
+/// Whether the bytes are gzip: by the encoding, or because the sender's own client packed them and says so.
+fn is_packed(headers: &HeaderMap, body: &[u8]) -> bool {
+    let by_sender = text(headers, "mex-content-compressed").eq_ignore_ascii_case("y");
+    let encoded = text(headers, "content-encoding").eq_ignore_ascii_case("gzip");
+    encoded || (by_sender && body.starts_with(&[0x1f, 0x8b]))
 }
 
 /// How many chunks there are, by `number:count`.

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     client::Outgoing,
-    ledger::{Fate, Prepared, Sent},
+    ledger::{Fate, Prepared, Recipient, Sent},
     mailbox::{Mailbox, blocking},
     outgoing::Content,
 };
@@ -42,8 +42,8 @@ pub struct PracticeOptions {
     pub radiology_from: BTreeSet<String>,
     /// The order of day and month that the practice's system reads in letters.
     pub dates: DateOrder,
-    /// How long a delivery waits for its NHSACK before it counts as handed over. A rejection that comes later raises
-    /// an alarm.
+    /// How long a delivery waits for its NHSACK before it counts as handed over: no longer than nothing, unless the
+    /// mailbox is looked into every few seconds. A rejection that comes later raises an alarm.
     pub patience: Duration,
 }
 
@@ -62,7 +62,7 @@ impl PracticeOptions {
             letter_workflow: "OOH_MESSAGE".to_owned(),
             radiology_from: BTreeSet::new(),
             dates: DateOrder::default(),
-            patience: Duration::from_secs(2),
+            patience: Duration::ZERO,
         }
     }
 }
@@ -88,8 +88,10 @@ impl PracticeDelivery {
         let partners = (self.options.own_edi.as_str(), self.options.edi.as_str());
         let now = self.mailbox.now();
         let ledger = self.mailbox.ledger();
-        let (attempt, to) = (&parcel.attempt_id, &self.options.mailbox);
-        let prepared = blocking(|| ledger.prepare(attempt, to, partners, content.references(), now));
+        let attempt = &parcel.attempt_id;
+        let to = Recipient { mailbox: &self.options.mailbox, partners, messages: content.references() };
+        let position = (parcel.position.segment, parcel.position.offset);
+        let prepared = blocking(|| ledger.prepare(attempt, position, to, now));
         let (sent, is_new) = match prepared {
             Ok(Prepared::New(sent)) => (sent, true),
             Ok(Prepared::Known(sent)) => (sent, false),

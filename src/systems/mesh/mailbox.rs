@@ -38,6 +38,8 @@ const EXPIRY: Duration = Duration::from_secs(5 * 24 * 3600);
 const UNREAD_ALARM: Duration = Duration::from_secs(24 * 3600);
 /// How long an alarm about what may have expired stands after the mailbox is read again.
 const EXPIRED_STANDS: Duration = Duration::from_secs(24 * 3600);
+/// How long a rejected or uncollected delivery is counted by the alarm about it: somebody has seen it by then.
+const FAILED_STANDS: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often the ledger notes that the mailbox was read: each note is a synchronised write.
 const NOTE_READ_EVERY: Duration = Duration::from_secs(60);
 /// Messages that cannot be taken at all and are left to expire, so that their senders hear of it.
@@ -277,12 +279,17 @@ impl Mailbox {
         for delivery in self.ledger.deliveries() {
             let Sent { mailbox, fate, since, .. } = delivery.sent;
             let counts = troubles.entry(mailbox).or_default();
+            let is_new = now.since(since) < FAILED_STANDS;
             match fate {
-                Fate::Rejected(_) => counts[0] += 1,
-                Fate::NotDelivered(_) => counts[1] += 1,
+                Fate::Rejected(_) if is_new => counts[0] += 1,
+                Fate::NotDelivered(_) if is_new => counts[1] += 1,
                 Fate::Awaited if self.options.acknowledgement < now.since(since) => counts[2] += 1,
                 _ => {}
             }
+        }
+        let standing = self.hub.alarms().standing().into_iter();
+        for alarm in standing.filter(|alarm| alarm.code == AlarmCode::DeliveryFailed) {
+            troubles.entry(alarm.about).or_default();
         }
         for (mailbox, [rejected, returned, overdue]) in troubles {
             let text = format!("{rejected} rejected, {returned} not collected, {overdue} without an answer");

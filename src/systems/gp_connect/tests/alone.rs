@@ -108,17 +108,25 @@ async fn nobody_there_is_no_answer_of_anybodys() {
     assert_eq!(refusal(&asking(port)).await.code, "NOT_CONNECTED");
 }
 
+/// Makes one thing wrong.
+type Change = fn(&mut Options);
+
 #[test]
 fn a_description_that_cannot_be_used_is_refused_with_its_key() {
-    let changes: [(fn(&mut Options), &str); 7] = [
-        (|options| options.address = "http://gp.example/x".to_owned(), "url: "),
-        (|options| options.records_address = Some("gp.example".to_owned()), "url: "),
-        (|options| options.asid = "20000000011".to_owned(), "asid: "),
-        (|options| options.practice_asid = "20000000011x".to_owned(), "practice_asid: "),
+    let changes: [(Change, &str); 7] = [
+        (|options| options.address = "http://gp.example/x".to_owned(), "gp-connect: "),
+        (|options| options.records_address = Some("gp.example".to_owned()), "gp-connect: "),
+        (|options| options.asid = "20000000011".to_owned(), "asid of [gp-connect]: "),
+        (|options| options.practice_asid = "20000000011x".to_owned(), "asid of the practice: "),
         (|options| options.issuer = "hub.example".to_owned(), "issuer: "),
-        (|options| options.practice = "E87 001".to_owned(), "practice: "),
+        (|options| options.practice = "E87 001".to_owned(), "ods: "),
         (|options| options.parts.clear(), "parts: "),
     ];
+    let mut blank = asking(1).options;
+    (blank.asid, blank.practice_asid) = (String::new(), String::new());
+    assert_eq!(blank.check(), Ok(()), "a trial without the proxy");
+    blank.proxy = crate::sys::http::HttpUrl::parse("https://proxy.example").ok();
+    assert!(blank.check().is_err());
     for (change, key) in changes {
         let mut options = asking(1).options;
         change(&mut options);

@@ -159,11 +159,8 @@ impl Prefetch {
             }
             if cache.policy().is_none() { Ok(Vec::new()) } else { hub.booked_patients(ahead) }
         });
-        let booked = match looked.await {
-            Ok(Ok(booked)) => booked,
-            // The record view is being opened: the next look will find it.
-            Ok(Err(_)) | Err(_) => return,
-        };
+        // If not, the record view is being opened: the next look will find it.
+        let Ok(Ok(booked)) = looked.await else { return };
         for ask in self.wanted(&booked) {
             self.ask(&ask).await;
             tokio::time::sleep(Duration::from_secs(60) / self.options.per_minute.clamp(1, 600)).await;

@@ -111,8 +111,8 @@ impl Hub {
     }
 }
 
-/// What the view says of a patient, for the one record.
-fn parts(record: PatientRecord) -> Parts {
+/// What the view says of a patient, for [`one_record::assemble`].
+pub fn parts(record: PatientRecord) -> Parts {
     let mut notices = Vec::new();
     for (system, doubt) in &record.apart {
         notices.push(about(system, "not-linked", doubt.code()));

@@ -7,6 +7,8 @@ pub mod fhir;
 pub mod fuzz;
 pub mod gzip;
 pub mod hl7v2;
+pub mod itk;
 pub mod kettering;
 pub mod lis2;
 pub mod mllp;
+pub mod xml;

@@ -35,7 +35,7 @@ pub struct FreeSlot {
     pub end: Timestamp,
     /// What for, in the practice's words.
     pub service: String,
-    /// The session's sort, in the practice's words.
+    /// The session's sort, in the practice's words, and the service's name if it has one.
     pub session: String,
     /// `In-person`, `Telephone` or `Video`; empty if not said.
     pub delivery_channel: String,

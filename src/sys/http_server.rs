@@ -1,8 +1,21 @@
 //! Serving HTTP: plain or over TLS, with a limit on connections, until it is told to stop.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::{Router, serve::Listener};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    http::Response,
+    serve::Listener,
+};
+use bytes::Bytes;
+use hyper::body::Frame;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -38,6 +51,25 @@ pub async fn serve(
             let secured = Secured::new(listener, tls)?;
             axum::serve(secured, router).with_graceful_shutdown(stopped).await
         }
+    }
+}
+
+/// An answer whose body breaks off, as networks do: the client learns nothing of what was done. For simulators.
+pub fn broken_off() -> Response<Body> {
+    Response::new(Body::new(BrokenOff))
+}
+
+struct BrokenOff;
+
+impl HttpBody for BrokenOff {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::BrokenPipe))))
     }
 }
 

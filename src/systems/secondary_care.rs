@@ -3,4 +3,5 @@
 use super::hl7::Dialect;
 
 /// What hospital systems send.
-pub const DIALECT: Dialect = Dialect { kind: "Secondary care", message_types: &["ADT", "SIU", "ORU"] };
+pub const DIALECT: Dialect =
+    Dialect { kind: "Secondary care", message_types: &["ADT", "SIU", "ORU"], processing: Some('P') };

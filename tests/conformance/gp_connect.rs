@@ -1,21 +1,19 @@
 //! GP Connect: what is understood of a practice's answers, and what is said of those that are no success.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use polygate::{
     codec::fhir,
     domain::{
-        actor::{Device, Organisation, Practitioner, Reason, Requester},
         nhs_number::NhsNumber,
         record::Snapshot,
         slot::{BookedAppointment, FreeSlot, PatientAtSystem, SlotQuery},
         time::Timestamp,
     },
     flow::ask::{GpSystem, Refusal},
-    sys::{clock::SimulatedClock, entropy::Entropy},
     systems::{
         emis,
-        gp_connect::{GpConnect, Options, Profile, RecordPart, fault::Fault},
+        gp_connect::{Profile, fault::Fault},
         vision,
     },
 };
@@ -29,6 +27,7 @@ use crate::{
     support::{
         canned::{Asked, Canned, Server},
         hub::NOW,
+        practice,
     },
 };
 
@@ -66,33 +65,10 @@ impl Trial {
     /// Asks over HTTP, and gives back what came of it and what was asked.
     fn hold(self) -> (Result<Value, Refusal>, Vec<Asked>) {
         let server = Server::start(self.answer);
-        let address = format!("http://127.0.0.1:{}/Y99901/STU3/1/gpconnect", server.port);
-        let options = Options {
-            name: "practice".to_owned(),
-            profile: self.profile,
-            practice: "Y99901".to_owned(),
-            address,
-            records_address: None,
-            proxy: None,
-            asid: "200000000115".to_owned(),
-            practice_asid: "918999198993".to_owned(),
-            issuer: "https://hub.example".to_owned(),
-            parts: RecordPart::ALL.to_vec(),
-            appointments_with_record: false,
-            answer_within: Options::ANSWER_WITHIN,
-        };
-        let clock = Arc::new(SimulatedClock::new(self.now));
-        let practice = GpConnect::new(options, None, clock, Entropy::from_seed(1)).unwrap();
+        let practice = practice::at(server.port, self.profile, self.now);
         let number = NhsNumber::parse(&self.nhs_number).unwrap();
-        let patient = PatientAtSystem {
-            id: self.patient,
-            nhs_number: number,
-            name: "Orla Testcase".to_owned(),
-            birth_date: "1970-01-01".to_owned(),
-            gender: "female".to_owned(),
-            registration: "R".to_owned(),
-        };
-        let who = requester();
+        let patient = practice::patient(&self.patient, number);
+        let who = practice::requester();
         let window =
             SlotQuery { from: self.now, until: Timestamp(self.now.0 + 14 * 86_400_000), filters: Vec::new() };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -111,28 +87,6 @@ impl Trial {
             }
         });
         (answer, server.asked())
-    }
-}
-
-fn requester() -> Requester {
-    Requester {
-        organisation: Organisation {
-            ods_code: "5LC01".to_owned(),
-            name: "Soho polyclinic".to_owned(),
-            kind: "urgent-care".to_owned(),
-            telephone: "020 7946 0001".to_owned(),
-        },
-        practitioner: Practitioner {
-            id: "reception-7".to_owned(),
-            sds_user_id: None,
-            sds_role_profile_id: None,
-            job_role: String::new(),
-            family_name: "Adeyemi".to_owned(),
-            given_name: "Rosa".to_owned(),
-            title: String::new(),
-        },
-        device: Device { id: "soho".to_owned(), model: "polygate".to_owned(), version: "0".to_owned() },
-        reason: Reason::DirectCare,
     }
 }
 

@@ -17,6 +17,7 @@ mod gaps;
 mod gp_connect;
 mod hl7v2;
 mod kettering;
+mod lis2;
 mod shared;
 
 use std::{fs, path::Path};
@@ -24,11 +25,12 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 4] = [
+const PROTOCOLS: [(&str, Read); 5] = [
     ("edifact", edifact::read),
     ("gp-connect", gp_connect::read),
     ("hl7v2", hl7v2::read),
     ("kettering", kettering::read),
+    ("lis2", lis2::read),
 ];
 
 #[test]

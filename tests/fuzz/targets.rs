@@ -1,13 +1,18 @@
 //! What is done with any bytes at all, for each format. Nothing may panic or disagree with itself.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use polygate::{
     codec::{
         edifact::{self, Interchange, Segments},
         fhir, fuzz,
         hl7v2::Message,
+        kettering,
+        lis2::link::{Action, Conversation, Role, Verdict},
         mllp::Deframer,
     },
-    systems::{hl7, mesh, secondary_care},
+    systems::{analyser, hl7, mesh, secondary_care},
 };
 
 /// A codec, and what is done with it.
@@ -21,12 +26,14 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
     Target { name: "fhir-json", try_all: all_of_fhir_json, take_in: fhir },
     Target { name: "fhir-xml", try_all: all_of_fhir_xml, take_in: fhir },
     Target { name: "hl7v2", try_all: all_of_hl7v2, take_in: hl7v2 },
+    Target { name: "kettering", try_all: kettering::fuzzing::kettering, take_in: kettering },
+    Target { name: "lis2", try_all: all_of_lis2, take_in: lis2 },
     Target { name: "mllp", try_all: fuzz::mllp, take_in: mllp },
 ];
 
@@ -48,6 +55,12 @@ fn edifact(data: &[u8]) {
     let Ok(interchange) = Interchange::of(&segments) else { return };
     for message in &interchange.messages {
         drop(mesh::translate(&interchange.header, message));
+    }
+}
+
+fn kettering(data: &[u8]) {
+    if let Ok(letter) = kettering::read(data) {
+        drop(mesh::letters::translate(&letter));
     }
 }
 
@@ -76,6 +89,43 @@ fn hl7v2(data: &[u8]) {
     if let Ok(message) = Message::parse(data) {
         drop(hl7::translate(&message, &secondary_care::DIALECT));
     }
+}
+
+/// The line may cut what it brings anywhere. Behind a message that is not decided only so much may wait.
+fn all_of_lis2(data: &[u8]) {
+    let data = data.get(..data.len().min(4096)).unwrap_or_default();
+    let whole = conversation(data, data.len().max(1));
+    assert_eq!(whole, conversation(data, 1), "what is received depends on how the line cuts it");
+    lis2(data);
+    understood(&Bytes::copy_from_slice(data));
+}
+
+fn lis2(data: &[u8]) {
+    for message in conversation(data, 4096) {
+        understood(&message);
+    }
+}
+
+/// The messages that a host makes of what the line brings, in pieces of a size. It decides each at once.
+fn conversation(data: &[u8], piece_bytes: usize) -> Vec<Bytes> {
+    let now = Duration::ZERO;
+    let mut host = Conversation::new(Role::Host, 16 << 20);
+    let mut messages = Vec::new();
+    for piece in data.chunks(piece_bytes) {
+        host.receive(piece, now);
+        while let Some(action) = host.next_action() {
+            if let Action::Message(message) = action {
+                messages.push(message);
+                host.decide(Verdict::Taken, now);
+            }
+        }
+    }
+    messages
+}
+
+/// Each patient's part, of which nobody else's result is a part.
+fn understood(message: &Bytes) {
+    drop(analyser::by_patient(message));
 }
 
 fn mllp(data: &[u8]) {

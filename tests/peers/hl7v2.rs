@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 const HL7: &str = "hl7==0.4.5";
-const HL7APY: &str = "hl7apy==1.3.5";
+pub(crate) const HL7APY: &str = "hl7apy==1.3.5";
 /// Every version that there is a strict validation for.
 const VERSIONS: [&str; 8] = ["2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1"];
 
@@ -146,7 +146,7 @@ fn hl7apy_sends_what_it_has_built_and_understands_the_answers() {
 }
 
 /// Fails with what hl7apy says of the messages that it does not take.
-fn hold_strictly(python: &Path, messages: &[String]) {
+pub(crate) fn hold_strictly(python: &Path, messages: &[String]) {
     assert!(!messages.is_empty());
     let faults = peers::ask(python, "hl7_strict.py", &[], &json!(messages));
     let faults = faults.as_array().unwrap();

@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod built;
 mod edifact;
+mod fhir;
 mod hl7v2;
 mod mesh;

@@ -9,15 +9,30 @@ use std::{
 
 use bytes::Bytes;
 use polygate::{
+    codec::edifact::{Interchange, Segments, nhsack},
+    flow::deliver::{Answer, Destination, Parcel, Position},
     sys::{
-        clock::SystemClock,
+        clock::{Clock, SystemClock},
         http::{HttpClient, HttpLimits, HttpUrl},
+        sim_disk::SimulatedDisk,
     },
-    systems::mesh::{Credentials, MeshClient, MeshError, Outgoing},
+    systems::{
+        mesh::{
+            Credentials, Fate, Ledger, Mailbox, MailboxOptions, MeshClient, MeshError, Outgoing,
+            PracticeDelivery, PracticeOptions,
+        },
+        simulator::{
+            mesh::{laboratory::Laboratory, practice::SimulatedPractice},
+            people::Person,
+        },
+        translate_entry,
+    },
 };
 
 use crate::support::{
-    Directory, peers,
+    Directory,
+    hub::InnerHub,
+    peers,
     program::{Program, lasting_port},
 };
 
@@ -135,4 +150,74 @@ async fn an_inbox_of_many_pages_is_read_whole() {
         sent.push(sender.send(report(&format!("m{number}"), b"x")).await.unwrap());
     }
     assert_eq!(recipient.inbox().await.unwrap(), sent);
+}
+
+#[tokio::test]
+async fn the_sandboxs_own_report_says_what_was_not_delivered() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let sender = sandbox.client("X26ABC1", "password");
+    let lost = sender.send(report("attempt-1", b"x")).await.unwrap();
+    let told = serde_json::json!({
+        "mailbox_id": "X26ABC1", "code": "14", "description": "Message not collected by recipient after 5 days",
+        "workflow_id": "PATH_MEDRPT_V3", "local_id": "attempt-1", "linked_message_id": lost,
+    });
+    let url = HttpUrl::parse(&format!("http://127.0.0.1:{}", sandbox.port)).unwrap();
+    let request = axum::http::Request::post("/messageexchange/admin/report")
+        .header("Content-Type", "application/json")
+        .body(Bytes::from(told.to_string()))
+        .unwrap();
+    let answer = HttpClient::new(url, None, HttpLimits::default()).send(request).await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+    let [id] = sender.inbox().await.unwrap().try_into().unwrap();
+    let found = sender.get(&id).await.unwrap().unwrap();
+    let said = found.report.unwrap();
+    assert_eq!((said.code.as_str(), said.linked_id.as_str()), ("14", lost.as_str()));
+    assert!(said.description.contains("not collected") && found.body.is_empty(), "{said:?}");
+    assert_eq!(found.local_id, "attempt-1");
+}
+
+#[tokio::test]
+async fn a_report_goes_from_laboratory_to_practice_and_both_answers_come_back() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let hub = InnerHub::start();
+    let disk = SimulatedDisk::default();
+    let ledger = Ledger::open(Arc::new(disk), Path::new("/mesh.json").to_owned()).unwrap();
+    let client = sandbox.client("X26ABC1", "password");
+    let link = hub.link("mesh");
+    let mailbox = Mailbox::new(Arc::clone(&hub.hub), link, client, ledger, MailboxOptions::default());
+    let laboratory = sandbox.client("X26ABC3", "password");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let practice = SimulatedPractice::new(sandbox.client("X26ABC2", "password"), clock, Duration::ZERO);
+
+    let body = Laboratory::new("800000000000001", "800000000000002", 3).report(
+        &Person::of(5),
+        "E87001",
+        SystemClock.now(),
+    );
+    laboratory.send(Outgoing { to: "X26ABC1", body, ..report("lab-1", b"") }).await.unwrap();
+    mailbox.look().await.unwrap();
+    let entry = hub.entries().remove(0);
+    let answer = laboratory.inbox().await.unwrap().remove(0);
+    let answer = laboratory.get(&answer).await.unwrap().unwrap();
+    assert_eq!(answer.workflow, "PATH_MEDRPT_V3_ACK");
+    let segments = Segments::of(&answer.body).unwrap();
+    let acks = nhsack::read_all(&Interchange::of(&segments).unwrap());
+    assert_eq!((acks.len(), acks[0].verdict.code()), (1, "IAF"));
+
+    let event = Arc::new(translate_entry(&entry).unwrap());
+    let attempt_id = "0123456789abcdef0123456789abcdef".to_owned();
+    let parcel = Parcel {
+        entry: Arc::new(entry),
+        event,
+        attempt_id: attempt_id.clone(),
+        position: Position::default(),
+    };
+    let options = PracticeOptions::new("X26ABC2", "E87001", "X26ABC1", ("5LC01", "Soho"));
+    let mut delivery = PracticeDelivery::new(Arc::clone(&mailbox), options);
+    assert_eq!(delivery.send(&parcel).await, Answer::Accepted);
+    practice.collect().await.unwrap();
+    mailbox.look().await.unwrap();
+    assert_eq!(mailbox.ledger().sent(&attempt_id).unwrap().fate, Fate::Accepted);
+    let filed = practice.filed().remove(0);
+    assert_eq!((filed.kind, filed.nhs_number.as_str()), ("pathology", Person::of(5).nhs_number.as_str()));
 }

@@ -1,7 +1,7 @@
 //! A web server that gives one answer to whatever it is asked, and remembers what that was.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
@@ -54,10 +54,11 @@ impl Server {
         let all = Arc::clone(&asked);
         let serve = move || {
             for stream in listener.incoming().flatten() {
-                converse(stream, &answer, &all);
+                let (answer, all) = (answer.clone(), Arc::clone(&all));
+                spawn(move || converse(stream, &answer, &all));
             }
         };
-        thread::Builder::new().name("canned".to_owned()).spawn(serve).unwrap();
+        spawn(serve);
         Self { port, asked }
     }
 
@@ -65,6 +66,10 @@ impl Server {
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().name("canned".to_owned()).spawn(work).unwrap();
 }
 
 /// Answers every request of a connection, until there are no more.

@@ -9,6 +9,7 @@ pub mod mosquitto;
 pub mod peers;
 #[cfg(feature = "centre")]
 pub mod postgres;
+pub mod practice;
 pub mod program;
 
 use std::{

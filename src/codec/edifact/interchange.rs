@@ -4,6 +4,11 @@ use std::fmt;
 
 use super::segment::{Charset, Segment, Segments, Service, TooManySegments};
 
+/// Messages of one interchange: laboratories send some hundred.
+pub const MESSAGES_MAX: usize = 5_000;
+/// UNA with UNB, and UNZ: both go with every message that is kept, so that neither may be long.
+const ENDS_BYTES_MAX: usize = 1024;
+
 /// One trading partner (UNB, S002 and S003).
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Partner {
@@ -179,6 +184,9 @@ impl<'a> Interchange<'a> {
         }
         let messages = messages(inside, header.charset())
             .map_err(|reason| Refusal::Messages(Box::new(header.clone()), reason))?;
+        if MESSAGES_MAX < messages.len() {
+            return Err(refused("it has too many messages"));
+        }
         let groups = inside.iter().filter(|segment| segment.tag() == b"UNG").count();
         let expected = if groups == 0 { messages.len() } else { groups };
         if messages.is_empty() {
@@ -192,6 +200,9 @@ impl<'a> Interchange<'a> {
             faults.push("una-broken");
         }
         let unb_end = segments.list.first().map_or(0, |unb| unb.end);
+        if ENDS_BYTES_MAX < unb_end || ENDS_BYTES_MAX < trailer.end - trailer.start {
+            return Err(refused("UNB or UNZ is too long"));
+        }
         Ok(Self { header, messages, head: 0..unb_end, tail: trailer.start..trailer.end, faults })
     }
 

@@ -222,6 +222,23 @@ fn what_latin_1_cannot_say_is_counted() {
 }
 
 #[test]
+fn ends_that_would_be_kept_with_each_message_are_short() {
+    let long = format!("+{}'", "9".repeat(2_000));
+    let text =
+        interchange("", &[&report("1", POTASSIUM)]).replacen("++MEDRPT'", &format!("++MEDRPT{long}"), 1);
+    let segments = Segments::of(text.as_bytes()).unwrap();
+    assert!(matches!(Interchange::of(&segments), Err(Refusal::Interchange(..))));
+}
+
+#[test]
+fn more_tests_than_any_report_has_are_refused_quickly() {
+    let body = "INV+MQ+44I4.:911'RFF+ARL:9'".repeat(3_000);
+    assert_eq!(read_one(&interchange("", &[&report("1", &body)])), Err(pmip::Unreadable::TooMany));
+    let wide = format!("PNA+PAT+++{}'", "+SU:A".repeat(100_000));
+    assert!(read_one(&interchange("", &[&report("1", &wide)])).is_ok());
+}
+
+#[test]
 fn too_many_segments_are_refused() {
     let text = "A'".repeat(SEGMENTS_MAX + 1);
     assert_eq!(Segments::of(text.as_bytes()), Err(TooManySegments));

@@ -77,6 +77,13 @@ impl Writer {
         self.out.push(delimiters.terminator);
     }
 
+    /// Adds a whole message, UNH to UNT, as it came. Its service characters must be those of level A.
+    pub fn copy(&mut self, message: &[u8]) {
+        self.end();
+        self.out.extend_from_slice(message);
+        self.messages += 1;
+    }
+
     /// Ends the open message.
     pub fn end(&mut self) {
         let Some((reference, count)) = self.open.take() else { return };

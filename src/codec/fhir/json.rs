@@ -8,6 +8,9 @@ use super::{
     number, text_of,
 };
 
+/// FHIR's decimals have 18 digits at most (STU3, section 2.24).
+const NUMBER_BYTES_MAX: usize = 64;
+
 /// Reads a resource in JSON. A byte order mark is passed over, and line ends within strings are taken as they
 /// are, for some systems write both.
 ///
@@ -103,7 +106,7 @@ impl<'a> Reader<'a> {
         let part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.bytes().position(|byte| !part(byte)).unwrap_or(rest.len());
         let text = rest.get(..length).unwrap_or_default();
-        if !number::is_number(text) {
+        if NUMBER_BYTES_MAX < length || !number::is_number(text) {
             return Err(self.malformed("a number is written wrongly"));
         }
         self.budget.text(length, self.at)?;

@@ -60,6 +60,22 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code of table 0357 that says what is wrong.
+    pub const ALL: [Self; 12] = [
+        Self::SegmentSequence,
+        Self::RequiredFieldMissing,
+        Self::DataType,
+        Self::TableValueNotFound,
+        Self::UnsupportedMessageType,
+        Self::UnsupportedEventCode,
+        Self::UnsupportedProcessingId,
+        Self::UnsupportedVersion,
+        Self::UnknownKey,
+        Self::DuplicateKey,
+        Self::RecordLocked,
+        Self::InternalError,
+    ];
+
     /// The code in table 0357.
     pub const fn number(self) -> u16 {
         match self {
@@ -76,6 +92,11 @@ impl ErrorCode {
             Self::RecordLocked => 206,
             Self::InternalError => 207,
         }
+    }
+
+    /// The code of a number in table 0357.
+    pub fn of_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
     }
 
     /// The code's text in table 0357.
@@ -329,21 +350,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_table_has_its_number() {
-        let all = [
-            ErrorCode::SegmentSequence,
-            ErrorCode::RequiredFieldMissing,
-            ErrorCode::DataType,
-            ErrorCode::TableValueNotFound,
-            ErrorCode::UnsupportedMessageType,
-            ErrorCode::UnsupportedEventCode,
-            ErrorCode::UnsupportedProcessingId,
-            ErrorCode::UnsupportedVersion,
-            ErrorCode::UnknownKey,
-            ErrorCode::DuplicateKey,
-            ErrorCode::RecordLocked,
-            ErrorCode::InternalError,
-        ];
-        let numbers: Vec<u16> = all.into_iter().map(ErrorCode::number).collect();
+        let numbers: Vec<u16> = ErrorCode::ALL.into_iter().map(ErrorCode::number).collect();
         assert_eq!(numbers, [100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207]);
     }
 }

@@ -7,6 +7,10 @@ use super::{ErrorCode, ErrorLocation, Message, Nack, parse_moment};
 /// A message control id longer than this is refused; ITK allows 20, HL7 v2.7 allows 199.
 pub const CONTROL_ID_BYTES_MAX: usize = 199;
 
+/// A sender's name longer than this is refused; HL7 allows 227 for a whole HD, and what is kept of a message
+/// names its sender.
+pub const SENDER_BYTES_MAX: usize = 250;
+
 /// A message's header, as text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Header {
@@ -20,8 +24,12 @@ pub struct Header {
     pub kind: String,
     /// MSH-9.2, such as `A01`; empty if absent.
     pub trigger: String,
+    /// MSH-9.3, such as `ADT_A01`; empty if absent.
+    pub structure: String,
     /// MSH-10.
     pub control_id: String,
+    /// MSH-11.1, such as `P`; empty if absent.
+    pub processing_id: String,
     /// MSH-12.1; `2.4` if absent.
     pub version: String,
     /// What is odd about it, and no reason to refuse it.
@@ -64,7 +72,8 @@ impl Header {
         let text = |field: usize, component: usize| {
             message.text(header.field(field).component(component).bytes()).trim().to_owned()
         };
-        let control_id = text(10, 1);
+        // The whole field: it has no components, and what looks like one is part of the name.
+        let control_id = message.text(header.field(10).bytes()).trim().to_owned();
         if control_id.is_empty() {
             return Err(missing(10));
         }
@@ -74,6 +83,12 @@ impl Header {
         let kind = text(9, 1);
         if kind.is_empty() {
             return Err(missing(9));
+        }
+        let (sending_application, sending_facility) = (text(3, 1), text(4, 1));
+        for (field, name) in [(3, &sending_application), (4, &sending_facility)] {
+            if SENDER_BYTES_MAX < name.len() {
+                return Err(Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, field)));
+            }
         }
         let mut faults = Vec::new();
         let sent = parse_moment(header.field(7).component(1).bytes());
@@ -93,12 +108,14 @@ impl Header {
             return Err(Nack::new(ErrorCode::UnsupportedVersion, ErrorLocation::new("MSH", 1, 12)));
         }
         Ok(Self {
-            sending_application: text(3, 1),
-            sending_facility: text(4, 1),
+            sending_application,
+            sending_facility,
             sent,
             kind,
             trigger: text(9, 2),
+            structure: text(9, 3),
             control_id,
+            processing_id: text(11, 1),
             version,
             faults,
         })
@@ -120,6 +137,8 @@ mod tests {
         assert_eq!((header.sending_application.as_str(), header.control_id.as_str()), ("RIO", "M1"));
         assert!(header.faults.is_empty());
         let careless = read("MSH|^~\\&|A|B|||||ADT^A28|7||||||||KLINGON").unwrap();
+        let odd = read("MSH|^~\\&|A|B|||20260101||ADT^A28|7^1~2|P|2.4").unwrap();
+        assert_eq!(odd.control_id, "7^1~2", "or two messages would share a name");
         assert_eq!(careless.version, "2.4");
         assert_eq!(careless.faults.len(), 4, "{:?}", careless.faults);
     }
@@ -137,5 +156,7 @@ mod tests {
         }
         let long = format!("MSH|^~\\&|A|B|||20260101||ADT^A01|{}|P|2.4", "x".repeat(200));
         assert_eq!(read(&long).unwrap_err().code, ErrorCode::DataType);
+        let sender = format!("MSH|^~\\&|A|{}|||20260101||ADT^A01|M1|P|2.4", "x".repeat(251));
+        assert_eq!(read(&sender).unwrap_err().location.field, 4);
     }
 }

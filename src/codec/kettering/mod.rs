@@ -5,6 +5,8 @@
 //! same letter shows which order its writer keeps.
 
 mod dates;
+#[doc(hidden)]
+pub mod fuzzing;
 mod read;
 mod write;
 

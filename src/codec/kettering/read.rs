@@ -1,8 +1,8 @@
 //! From XML to a letter.
 
-use std::borrow::Cow;
-
 use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::codec::xml::{decode, has_short_tags};
 
 use super::{
     Coded, Letter, Party, Patient, SERVICE_EVENT_TYPES, Text,
@@ -11,15 +11,6 @@ use super::{
 
 /// Elements, attributes and pieces of text of one letter: real ones have some hundred.
 const NODES_MAX: u32 = 50_000;
-/// How far into the bytes the XML declaration can be.
-const DECLARATION_BYTES_MAX: usize = 200;
-/// Windows-1252 from 0x80 on: what letters declared as ISO 8859-1 in truth have there.
-const WINDOWS_1252: [char; 32] = [
-    '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2c6}',
-    '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}', '\u{90}', '\u{2018}',
-    '\u{2019}', '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2dc}', '\u{2122}', '\u{161}',
-    '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
-];
 
 /// Why bytes are no letter.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -51,6 +42,9 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     if text.get(..root).unwrap_or_default().contains("<!ENTITY") {
         return Err(KetteringError::Entities);
     }
+    if !has_short_tags(&text) {
+        return Err(KetteringError::Malformed);
+    }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(&text, options).map_err(|_| KetteringError::Malformed)?;
     let report = document.root_element();
@@ -67,24 +61,19 @@ pub fn read(bytes: &[u8]) -> Result<Letter, KetteringError> {
     Ok(letter)
 }
 
-/// Text by what the declaration says, and by what the bytes can be.
-fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let declaration = bytes[..bytes.len().min(DECLARATION_BYTES_MAX)].to_ascii_lowercase();
-    let declaration = declaration.split(|byte| *byte == b'>').next().unwrap_or_default();
-    let declared = |name: &[u8]| memchr::memmem::find(declaration, name).is_some();
-    let single = declared(b"8859-1") || declared(b"1252");
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !single || bytes.is_ascii() => Cow::Borrowed(text),
-        _ => Cow::Owned(bytes.iter().map(|byte| windows_1252(*byte)).collect()),
+/// The elements of a name below a node, without those inside one another: what they hold is then never more than
+/// the document.
+fn outermost<'a, 'input>(below: Node<'a, 'input>, name: &str) -> Vec<Node<'a, 'input>> {
+    let mut found = Vec::new();
+    let mut inside_until = 0;
+    for node in below.descendants() {
+        let id = node.id().get_usize();
+        if inside_until <= id && node.has_tag_name(name) {
+            inside_until = id + node.descendants().count();
+            found.push(node);
+        }
     }
-}
-
-fn windows_1252(byte: u8) -> char {
-    match byte {
-        0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
-        _ => char::from(byte),
-    }
+    found
 }
 
 struct Reader<'a, 'input> {
@@ -137,7 +126,7 @@ impl<'a, 'input> Reader<'a, 'input> {
         if !own.is_empty() {
             return own;
         }
-        let related = self.report.descendants().filter(|node| node.has_tag_name("RelDate"));
+        let related = outermost(self.report, "RelDate").into_iter();
         let of_event = |node: &Node<'_, '_>| {
             node.attributes().any(|attribute| attribute.value() == "82")
                 || node.children().any(|child| child.text().is_some_and(|text| text.trim() == "82"))
@@ -172,8 +161,7 @@ impl<'a, 'input> Reader<'a, 'input> {
     }
 
     fn texts(&self) -> Vec<Text> {
-        let items = self.report.descendants().filter(|node| node.has_tag_name("TextItem"));
-        let texts = items.map(|item| Text {
+        let texts = outermost(self.report, "TextItem").into_iter().map(|item| Text {
             markup: text(item, "TextMarkupIndicator"),
             block: child(item, "TextBlock").map(whole).unwrap_or_default(),
         });
@@ -181,8 +169,7 @@ impl<'a, 'input> Reader<'a, 'input> {
     }
 
     fn coded(&self) -> Vec<Coded> {
-        let codes = self.report.descendants().filter(|node| node.has_tag_name("ClinicalCode"));
-        let coded = codes.map(|node| {
+        let coded = outermost(self.report, "ClinicalCode").into_iter().map(|node| {
             let (long, short) = (text(node, "Term60"), text(node, "Term30"));
             let part = |name| node.attribute(name).unwrap_or_default();
             Coded {
@@ -199,7 +186,7 @@ impl<'a, 'input> Reader<'a, 'input> {
 fn patient(node: Node<'_, '_>, birth_date: String) -> Patient {
     let mut patient =
         Patient { birth_date, gender: gender(&text(node, "Sex")).to_owned(), ..Patient::default() };
-    for id in node.descendants().filter(|node| node.has_tag_name("Id")) {
+    for id in outermost(node, "Id") {
         let (sort, value) = (text(id, "IdType"), text(id, "IdValue"));
         if sort.eq_ignore_ascii_case("nhs") || sort.eq_ignore_ascii_case("nhsnumber") {
             patient.nhs_number = value;

@@ -104,6 +104,7 @@ fn what_is_no_letter_is_refused_by_name() {
         ("<ReportMsg><MsgId>1</MsgId></ReportMsg>".to_owned(), KetteringError::Empty),
         (format!("<ReportMsg>{}</ReportMsg>", "<a/>".repeat(60_000)), KetteringError::Malformed),
         (format!("<ReportMsg>{}", "<a>".repeat(200_000)), KetteringError::Malformed),
+        (format!("<ReportMsg {}/>", "a='' ".repeat(2_000)), KetteringError::Malformed),
     ] {
         assert_eq!(read(text.as_bytes()), Err(expected), "{text:.80}");
     }
@@ -123,11 +124,34 @@ fn variants_seen_in_the_field_are_understood() {
     assert_eq!(letter.patient.birth_date, "1970-01-25");
 }
 
+#[test]
+fn text_within_text_is_read_once() {
+    let depth = 2_000;
+    let nested = format!(
+        "<ReportMsg><MsgId>1</MsgId>{}deep{}</ReportMsg>",
+        "<TextItem><TextBlock>".repeat(depth),
+        "</TextBlock></TextItem>".repeat(depth)
+    );
+    match read(nested.as_bytes()) {
+        Ok(letter) => assert_eq!(letter.texts, [Text { markup: String::new(), block: "deep".to_owned() }]),
+        Err(error) => assert_eq!(error, KetteringError::Malformed, "nested deeper than is read"),
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..800)) {
         drop(read(&data));
-        drop(read(&[b"<ReportMsg>".as_slice(), &data, b"</ReportMsg>"].concat()));
+        fuzzing::kettering(&[b"<ReportMsg><MsgId>1</MsgId>".as_slice(), &data, b"</ReportMsg>"].concat());
+    }
+
+    #[test]
+    fn what_looks_like_a_letter_is_survived(pieces in proptest::collection::vec(proptest::sample::select(vec![
+        "<ClinicalReport>", "</ClinicalReport>", "<TextItem>", "</TextItem>", "<TextBlock>", "</TextBlock>", "<![CDATA[", "]]>", "a",
+        "<BirthDate>", "</BirthDate>", "19702501", "<EventDate>", "</EventDate>", "<Party AgentId='1'>", "</Party>", "&amp;", "&#65;", "\u{e9}",
+        "<PatientMatchingInfo>", "</PatientMatchingInfo>", "<Id>", "</Id>", "<!--", "-->", "<ClinicalCode Type='Read'>", "</ClinicalCode>",
+        "<CodeName>", "</CodeName>"]), 0..40)) {
+        fuzzing::kettering(format!("<ReportMsg><MsgId>1</MsgId>{}</ReportMsg>", pieces.concat()).as_bytes());
     }
 
     #[test]

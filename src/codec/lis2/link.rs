@@ -6,7 +6,7 @@
 //! again. Frames before it are answered at once. If our last `ACK` is lost, the sender sends the whole message again;
 //! that the two are one is for the receiver's identities to find.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
@@ -94,7 +94,7 @@ pub struct Conversation {
     pending: BytesMut,
     outgoing: Option<Outgoing>,
     deadline: Option<Duration>,
-    actions: Vec<Action>,
+    actions: VecDeque<Action>,
 }
 
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Conversation {
             pending: BytesMut::new(),
             outgoing: None,
             deadline: None,
-            actions: Vec::new(),
+            actions: VecDeque::new(),
         }
     }
 
@@ -223,7 +223,7 @@ impl Conversation {
 
     /// What is to be done next, in order.
     pub fn next_action(&mut self) -> Option<Action> {
-        (!self.actions.is_empty()).then(|| self.actions.remove(0))
+        self.actions.pop_front()
     }
 
     /// The line is gone: what was under way is over.
@@ -235,7 +235,7 @@ impl Conversation {
             self.torn(incoming, "the line was closed");
         }
         if self.outgoing.take().is_some() {
-            self.actions.push(Action::NotSent("the line was closed"));
+            self.actions.push_back(Action::NotSent("the line was closed"));
         }
     }
 
@@ -289,7 +289,7 @@ impl Conversation {
             self.write(&[NAK]);
         } else if frame.last && ends_a_message(&incoming.received, &frame.text) {
             let whole = [&incoming.received[..], &frame.text[..]].concat();
-            self.actions.push(Action::Message(Bytes::from(whole)));
+            self.actions.push_back(Action::Message(Bytes::from(whole)));
             self.deadline = None;
             self.state = State::Deciding(incoming, frame);
             return;
@@ -337,14 +337,14 @@ impl Conversation {
             self.outgoing = None;
             (self.state, self.deadline) = (State::Neutral, None);
             self.write(&[EOT]);
-            return self.actions.push(Action::Sent);
+            return self.actions.push_back(Action::Sent);
         };
         if outgoing.attempts == FRAME_ATTEMPTS_MAX {
             self.write(&[EOT]);
             return self.give_up("a frame was refused six times");
         }
         outgoing.attempts += 1;
-        self.actions.push(Action::Write(frame));
+        self.actions.push_back(Action::Write(frame));
         (self.state, self.deadline) = (State::Offered, Some(now + ANSWER_WITHIN));
     }
 
@@ -371,17 +371,17 @@ impl Conversation {
     fn give_up(&mut self, reason: &'static str) {
         self.outgoing = None;
         (self.state, self.deadline) = (State::Neutral, None);
-        self.actions.push(Action::NotSent(reason));
+        self.actions.push_back(Action::NotSent(reason));
     }
 
     fn torn(&mut self, incoming: Incoming, reason: &'static str) {
         if !incoming.received.is_empty() {
-            self.actions.push(Action::Torn(incoming.received.freeze(), reason));
+            self.actions.push_back(Action::Torn(incoming.received.freeze(), reason));
         }
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.actions.push(Action::Write(Bytes::copy_from_slice(bytes)));
+        self.actions.push_back(Action::Write(Bytes::copy_from_slice(bytes)));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Laboratory analysers: LIS1-A and LIS2-A2 over serial lines and TCP, one thread a port.
 
 mod port;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use port::{Analyser, AnalyserOptions, AnalyserThread, Port};

@@ -1,12 +1,14 @@
 //! Free slots, booking, and what becomes of a booking that was not answered.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     codec::fhir::{
-        self, Bundle, CodeableConcept, Element, Location, Practitioner, Schedule, names::extension,
+        self, Bundle, CodeableConcept, Element, HealthcareService, Location, Practitioner, Schedule,
+        names::extension,
     },
     domain::{
         actor::Requester,
@@ -30,6 +32,10 @@ use super::{
 
 /// No practice offers more in two weeks; what is beyond is left out and said so in the log.
 const SLOTS_TAKEN_MAX: usize = 20_000;
+/// Services of the Directory of Services have a parameter of their own.
+const DOS_SERVICE_ID: &str = "https://fhir.nhs.uk/Id/uec-dos-service-id";
+/// An answer that fails to come this soon was lost with its connection, not with a slow practice.
+const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// No patient has more appointments to come.
 const APPOINTMENTS_TAKEN_MAX: usize = 1_000;
 
@@ -56,9 +62,27 @@ impl GpConnect {
         let now = self.exchange.now();
         let slots = booking::check_booking(who, booking, now).map_err(Rule::refusal)?;
         let resource = booking::appointment(who, booking, &slots, now);
+        let began = Instant::now();
+        match self.book_once(who, booking, &slots, &resource).await {
+            Ok(appointment) => Ok(appointment),
+            // A kept connection had gone, and the practice has nothing: the second attempt can do no harm, for if
+            // the first arrives late, one of them is rejected as a duplicate and the other found.
+            Err(NotBooked::NeverHeard(_)) if began.elapsed() < DROPPED_WITHIN => {
+                self.book_once(who, booking, &slots, &resource).await.map_err(NotBooked::into_refusal)
+            }
+            Err(not_booked) => Err(not_booked.into_refusal()),
+        }
+    }
+
+    async fn book_once(
+        &self,
+        who: &Requester,
+        booking: &Booking,
+        slots: &[FreeSlot],
+        resource: &Value,
+    ) -> Result<BookedAppointment, NotBooked> {
         let wanted: BTreeSet<&str> = slots.iter().map(|slot| slot.id.as_str()).collect();
-        let last = slots.last().map_or(now, |slot| slot.end);
-        let refusal = match self.asked(who, Interaction::Book, "/Appointment", Some(&resource), None).await {
+        let refusal = match self.asked(who, Interaction::Book, "/Appointment", Some(resource), None).await {
             Ok(answer) => match booked(&answer) {
                 Some(appointment) if is_ours(&appointment, booking, &wanted) => return Ok(appointment),
                 _ => self.refused(Interaction::Book, Fault::UnreadableAnswer),
@@ -67,20 +91,22 @@ impl GpConnect {
         };
         let taken = refusal.code == Fault::DuplicateRejected.row().code;
         if refusal.outcome == Outcome::NotDone && !taken {
-            return Err(refusal);
+            return Err(NotBooked::Refused(refusal));
         }
         // Either nobody knows whether it is booked, or the slot is taken, perhaps by an earlier attempt of ours.
-        let until = local_time::day(last);
+        let until = local_time::day(slots.last().map_or(self.exchange.now(), |slot| slot.end));
         let Ok(found) = self.ask_appointments(who, &booking.patient, &until).await else {
-            return Err(if taken { refusal } else { unresolved(refusal) });
+            return Err(NotBooked::Refused(if taken { refusal } else { unresolved(refusal) }));
         };
-        let ours = found
-            .into_iter()
-            .find(|one| is_ours(one, booking, &wanted) && one.booked_by == who.organisation.ods_code);
-        match ours {
+        let by_us =
+            |one: &BookedAppointment| one.booked_by.is_empty() || one.booked_by == who.organisation.ods_code;
+        match found.into_iter().find(|one| is_ours(one, booking, &wanted) && by_us(one)) {
             Some(appointment) => Ok(appointment),
-            None if taken => Err(refusal),
-            None => Err(not_booked(refusal)),
+            None if taken => Err(NotBooked::Refused(refusal)),
+            None if refusal.code == Fault::NoAnswer.row().code => {
+                Err(NotBooked::NeverHeard(not_booked(refusal)))
+            }
+            None => Err(NotBooked::Refused(not_booked(refusal))),
         }
     }
 
@@ -132,9 +158,12 @@ impl GpConnect {
         booking::check_amendment(appointment, amendment, self.exchange.now()).map_err(Rule::refusal)?;
         let resource = self.unchanged(who, patient, appointment).await?;
         let amended = booking::amended(resource, amendment);
-        let wanted = |name: &str| Element::of(&amended).text_of(name).unwrap_or_default();
+        let words =
+            ["description", "comment"].map(|name| Element::of(&amended).text_of(name).unwrap_or_default());
+        // A practice that has room for one text keeps both in it.
         let done = |one: &BookedAppointment| {
-            one.description == wanted("description") && one.comment == wanted("comment")
+            let kept = format!("{}\n{}", one.description, one.comment);
+            one.status == AppointmentStatus::Booked && words.iter().all(|words| kept.contains(words))
         };
         self.changed(who, patient, appointment, Interaction::Amend, &amended, done).await
     }
@@ -232,6 +261,22 @@ impl GpConnect {
     }
 }
 
+/// Why a booking does not stand.
+enum NotBooked {
+    /// Said by the practice, or not to be found out.
+    Refused(Refusal),
+    /// No answer came, and the appointment is not there.
+    NeverHeard(Refusal),
+}
+
+impl NotBooked {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) | Self::NeverHeard(refusal) => refusal,
+        }
+    }
+}
+
 /// Whether it is booked is not known, and could not be found out.
 fn unresolved(refusal: Refusal) -> Refusal {
     Refusal {
@@ -263,11 +308,11 @@ fn is_ours(one: &BookedAppointment, booking: &Booking, wanted: &BTreeSet<&str>) 
 }
 
 fn slots_path(who: &Requester, query: &SlotQuery) -> String {
-    let moment = |moment: Timestamp| encoded(&local_time::moment(moment));
+    let moment = |moment: Timestamp| encoded(&local_time::moment(local_time::whole_second(moment)));
     let mut path = format!(
         "/Slot?start=ge{}&end=le{}&status=free&_include=Slot:schedule\
          &_include:recurse=Schedule:actor:Practitioner&_include:recurse=Schedule:actor:Location\
-         &_include:recurse=Location:managingOrganization",
+         &_include:recurse=Schedule:actor:HealthcareService&_include:recurse=Location:managingOrganization",
         moment(query.from),
         moment(query.until)
     );
@@ -278,7 +323,8 @@ fn slots_path(who: &Requester, query: &SlotQuery) -> String {
     ];
     let others = query.filters.iter().map(|(system, code)| (system.as_str(), code.as_str()));
     for (system, code) in own.into_iter().chain(others).filter(|(_, code)| !code.is_empty()) {
-        path.push_str("&searchFilter=");
+        let name = if system == DOS_SERVICE_ID { "service.identifier" } else { "searchFilter" };
+        path.extend(["&", name, "="]);
         path.push_str(&encoded(&format!("{system}|{code}")));
     }
     path
@@ -309,13 +355,16 @@ fn free_slot(slot: fhir::Slot<'_>, index: &Index<'_>) -> Option<FreeSlot> {
     let location = actors().find_map(Location::of);
     let practitioner = actors().find_map(Practitioner::of);
     let role = schedule.and_then(|schedule| schedule.role().words());
+    let service = actors().find_map(HealthcareService::of).and_then(HealthcareService::name);
+    let category = schedule.and_then(|schedule| schedule.category().words());
+    let session: Vec<&str> = category.into_iter().chain(service).collect();
     Some(FreeSlot {
         id: slot.id()?.to_owned(),
         schedule: text(slot.schedule().target()),
         start: moment("start")?,
         end: moment("end")?,
         service: text(slot.service().words()),
-        session: text(schedule.and_then(|schedule| schedule.category().words())),
+        session: session.join(", "),
         delivery_channel: text(channel(slot.element())),
         location: location.map(|location| place(location, index)).unwrap_or_default(),
         practitioner: practitioner.map(|one| Clinician {
@@ -382,7 +431,6 @@ mod tests {
     use super::*;
     use crate::systems::gp_connect::tests::{NOW, requester};
     use serde_json::json;
-    use std::time::Duration;
 
     fn query() -> SlotQuery {
         SlotQuery { from: NOW, until: NOW.plus(Duration::from_secs(86_400)), filters: Vec::new() }
@@ -398,6 +446,13 @@ mod tests {
         for part in ["status=free", "_include=Slot:schedule", "_include:recurse=Schedule:actor:Location"] {
             assert!(path.contains(part), "{part}");
         }
+        let dos = (DOS_SERVICE_ID.to_owned(), "1000123".to_owned());
+        let of_service = slots_path(&requester(), &SlotQuery { filters: vec![dos], ..query() });
+        assert!(
+            of_service.ends_with(
+                "&service.identifier=https%3A%2F%2Ffhir.nhs.uk%2FId%2Fuec-dos-service-id%7C1000123"
+            )
+        );
         assert!(path.contains("ods-organization-code%7C5LC01") && path.contains("%7Curgent-care"), "{path}");
     }
 

@@ -38,6 +38,8 @@ pub enum Rule {
     NoLocation,
     /// It begins before now.
     InThePast,
+    /// There is no label: practices require one.
+    NoDescription,
     /// The label is longer than [`DESCRIPTION_CHARACTERS_MAX`].
     DescriptionTooLong,
     /// The comment is longer than [`COMMENT_CHARACTERS_MAX`].
@@ -54,6 +56,8 @@ pub enum Rule {
     NothingToChange,
     /// The appointment is another patient's.
     AnotherPatientsAppointment,
+    /// Visits can be cancelled by the practice alone.
+    Visit,
 }
 
 impl Rule {
@@ -83,6 +87,8 @@ impl Rule {
                 "The practice does not say where this appointment is. Choose another, or ring.",
             ),
             Self::InThePast => ("IN_THE_PAST", Asker, "This time has passed. Choose one to come."),
+            Self::NoDescription => ("NO_DESCRIPTION", Asker, "Give the appointment a label, in a few words."),
+            Self::Visit => ("VISIT", Asker, "Only the practice can cancel a visit. Ring the practice."),
             Self::DescriptionTooLong => {
                 ("DESCRIPTION_TOO_LONG", Asker, "The label is longer than 100 characters. Shorten it.")
             }
@@ -179,6 +185,9 @@ fn check_organisation(organisation: &Organisation) -> Result<(), Rule> {
 /// Characters as people count them; never cut, for the end of a note may be what matters.
 fn check_words(description: Option<&str>, comment: Option<&str>) -> Result<(), Rule> {
     let longer = |text: Option<&str>, most: usize| text.is_some_and(|text| most < text.chars().count());
+    if description.is_some_and(|text| text.trim().is_empty()) {
+        return Err(Rule::NoDescription);
+    }
     if longer(description, DESCRIPTION_CHARACTERS_MAX) {
         return Err(Rule::DescriptionTooLong);
     }
@@ -207,6 +216,9 @@ pub fn check_amendment(
 /// The rule it breaks.
 pub fn check_cancellation(appointment: &BookedAppointment, reason: &str, now: Timestamp) -> Result<(), Rule> {
     check_stands(appointment, now)?;
+    if appointment.delivery_channel.eq_ignore_ascii_case("visit") {
+        return Err(Rule::Visit);
+    }
     if reason.trim().is_empty() {
         return Err(Rule::NoReason);
     }
@@ -242,7 +254,7 @@ pub fn appointment(who: &Requester, booking: &Booking, slots: &[FreeSlot], now: 
         "start": local_time::moment(first.map_or(now, |slot| slot.start)),
         "end": local_time::moment(slots.last().map_or(now, |slot| slot.end)),
         "slot": references,
-        "created": local_time::moment(Timestamp(now.0 - now.0.rem_euclid(1000))),
+        "created": local_time::moment(local_time::whole_second(now)),
         "participant": participants,
     });
     set_words(&mut resource, "description", Some(&booking.description));
@@ -325,7 +337,8 @@ mod tests {
         };
         assert_eq!(with(100, 500), Ok(1));
         assert_eq!(with(101, 0), Err(Rule::DescriptionTooLong));
-        assert_eq!(with(0, 501), Err(Rule::CommentTooLong));
+        assert_eq!(with(1, 501), Err(Rule::CommentTooLong));
+        assert_eq!(with(0, 0), Err(Rule::NoDescription));
     }
 
     #[test]
@@ -390,6 +403,27 @@ mod tests {
         assert_eq!(twice["status"], "cancelled");
         assert_eq!(twice["extension"].as_array().map(Vec::len), Some(2));
         assert_eq!(twice["extension"][1]["valueString"], "moved again");
+    }
+
+    #[test]
+    fn what_does_not_stand_passed_or_is_a_visit_cannot_be_cancelled() {
+        let appointment = |change: fn(&mut BookedAppointment)| {
+            let mut appointment = crate::systems::gp_connect::tests::booked();
+            change(&mut appointment);
+            appointment
+        };
+        for (change, reason, rule) in [
+            ((|_| {}) as fn(&mut BookedAppointment), "better", Ok(())),
+            (|_| {}, " ", Err(Rule::NoReason)),
+            (|one| one.delivery_channel = "Visit".to_owned(), "better", Err(Rule::Visit)),
+            (|one| one.status = AppointmentStatus::Cancelled, "better", Err(Rule::NotBooked)),
+            (|one| one.start = NOW, "better", Err(Rule::InThePast)),
+        ] {
+            assert_eq!(check_cancellation(&appointment(change), reason, NOW), rule);
+        }
+        assert_eq!(check_cancellation(&appointment(|_| {}), &"x".repeat(501), NOW), Err(Rule::ReasonTooLong));
+        let nothing = Amendment { description: None, comment: None };
+        assert_eq!(check_amendment(&appointment(|_| {}), &nothing, NOW), Err(Rule::NothingToChange));
     }
 
     #[test]

@@ -8,15 +8,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use hyper::{
+use axum::http::{
     HeaderMap, Request, Response,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_MATCH},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, IF_MATCH},
 };
+use bytes::Bytes;
 use serde_json::Value;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
-    codec::fhir::{self, Format},
+    codec::{
+        fhir::{self, Format},
+        gzip,
+    },
     domain::{actor::Requester, time::Timestamp},
     flow::ask::Refusal,
     sys::{
@@ -28,7 +32,7 @@ use crate::{
 };
 
 use super::{
-    Interaction, Options,
+    Interaction, Options, OptionsError,
     fault::{Fault, outcome_of},
     token::{Purpose, token},
 };
@@ -36,6 +40,9 @@ use super::{
 /// A question that does no harm twice is asked this often before it counts as unanswered: a kept connection
 /// may have gone quietly.
 const ATTEMPTS_MAX: u32 = 2;
+/// Questions to one practice that wait for one another; more are turned away, for whoever asked has given up by
+/// the time they would be asked.
+const WAITING_MAX: usize = 8;
 /// Clocks that differ by less are taken as equal: `Date` counts whole seconds, and answers take time.
 const SKEW_SECONDS_BORNE: i64 = 30;
 /// From here on a refused token is put down to the clocks.
@@ -84,6 +91,10 @@ pub struct Exchange {
 #[derive(Debug)]
 struct Route {
     client: HttpClient,
+    /// Whose turn it is: a token is made only when it can be used at once.
+    turn: tokio::sync::Mutex<()>,
+    places: Semaphore,
+    patience: Duration,
     /// What the path begins with: the practice's address, if the proxy is asked.
     prefix: String,
     audience: String,
@@ -97,7 +108,14 @@ impl Route {
             Some(proxy) => (proxy.clone(), format!("/{audience}")),
             None => (address.clone(), String::new()),
         };
-        Self { client: HttpClient::new(url, tls.cloned(), limits), prefix, audience }
+        Self {
+            client: HttpClient::new(url, tls.cloned(), limits),
+            turn: tokio::sync::Mutex::new(()),
+            places: Semaphore::new(WAITING_MAX),
+            patience: options.answer_within,
+            prefix,
+            audience,
+        }
     }
 }
 
@@ -111,8 +129,8 @@ impl Exchange {
         tls: Option<&ClientTls>,
         clock: Arc<dyn Clock>,
         entropy: Entropy,
-    ) -> Result<Self, super::OptionsError> {
-        let address = |text: &str| HttpUrl::parse(text).map_err(super::OptionsError::Address);
+    ) -> Result<Self, OptionsError> {
+        let address = |text: &str| HttpUrl::parse(text).map_err(OptionsError::Address);
         let records = options.records_address.as_ref().unwrap_or(&options.address);
         Ok(Self {
             name: options.name.clone(),
@@ -144,10 +162,17 @@ impl Exchange {
     /// # Errors
     /// The refusal says whether the practice's system may have acted.
     pub async fn ask(&self, who: &Requester, question: Question<'_>) -> Result<Answer, Refusal> {
+        let route = match question.interaction {
+            Interaction::StructuredRecord => &self.records,
+            _ => &self.appointments,
+        };
+        let busy = || self.refuse(question, Fault::TooManyRequests, 0);
+        let _place = route.places.try_acquire().map_err(|_| busy())?;
+        let _turn = timeout(route.patience, route.turn.lock()).await.map_err(|_| busy())?;
         let attempts = if question.interaction.is_safe() { ATTEMPTS_MAX } else { 1 };
         let mut failure = Fault::NotConnected;
         for _ in 0..attempts {
-            match self.once(who, question).await {
+            match self.once(who, question, route).await {
                 Ok(response) => return self.read(question, &response),
                 Err(HttpError::NotConnected(_, reason)) => {
                     tracing::debug!(system = self.name, reason, "a practice cannot be reached");
@@ -160,11 +185,12 @@ impl Exchange {
         Err(self.refuse(question, failure, 0))
     }
 
-    async fn once(&self, who: &Requester, question: Question<'_>) -> Result<Response<Bytes>, HttpError> {
-        let route = match question.interaction {
-            Interaction::StructuredRecord => &self.records,
-            _ => &self.appointments,
-        };
+    async fn once(
+        &self,
+        who: &Requester,
+        question: Question<'_>,
+        route: &Route,
+    ) -> Result<Response<Bytes>, HttpError> {
         let sent = self.clock.now();
         let request = self
             .request(who, question, route, sent)
@@ -180,7 +206,7 @@ impl Exchange {
         question: Question<'_>,
         route: &Route,
         now: Timestamp,
-    ) -> Result<Request<Bytes>, hyper::http::Error> {
+    ) -> Result<Request<Bytes>, axum::http::Error> {
         let purpose =
             Purpose { interaction: question.interaction, audience: &route.audience, issuer: &self.issuer };
         let media = format!("{};charset=utf-8", self.format.media_type());
@@ -188,11 +214,15 @@ impl Exchange {
             .method(question.interaction.method())
             .uri(format!("{}{}", route.prefix, question.path))
             .header(ACCEPT, &media)
+            .header(ACCEPT_ENCODING, "gzip")
             .header(AUTHORIZATION, format!("Bearer {}", token(who, &purpose, now)))
             .header("Ssp-TraceID", self.trace_id())
-            .header("Ssp-From", &self.asids.0)
-            .header("Ssp-To", &self.asids.1)
             .header("Ssp-InteractionID", question.interaction.id());
+        for (name, asid) in [("Ssp-From", &self.asids.0), ("Ssp-To", &self.asids.1)] {
+            if !asid.is_empty() {
+                request = request.header(name, asid);
+            }
+        }
         if let Some(version) = question.version {
             request = request.header(IF_MATCH, format!("W/\"{version}\""));
         }
@@ -216,7 +246,13 @@ impl Exchange {
 
     fn read(&self, question: Question<'_>, response: &Response<Bytes>) -> Result<Answer, Refusal> {
         let status = response.status().as_u16();
-        let body = fhir::read(response.body());
+        let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+        let unpacked =
+            if packed { gzip::unpack(response.body(), fhir::DOCUMENT_BYTES_MAX) } else { Ok(Vec::new()) };
+        let Ok(unpacked) = unpacked else {
+            return Err(self.refuse(question, Fault::UnreadableAnswer, status));
+        };
+        let body = fhir::read(if packed { &unpacked } else { response.body() });
         let outcome = body.as_ref().ok().and_then(outcome_of);
         if !response.status().is_success() {
             let fault = Fault::of_answer(status, outcome);

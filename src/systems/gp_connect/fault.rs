@@ -56,6 +56,7 @@ pub enum Fault {
     ProxyMethodNotAllowed,
     ProxyNotAcceptable,
     ProxyUnsupportedMediaType,
+    EndpointVaries,
     EndpointUnreachable,
     BadGateway,
     GatewayTimeout,
@@ -116,17 +117,22 @@ impl Fault {
         if let Some(fault) = coded.and_then(Self::of_code) {
             return fault;
         }
+        // The proxy writes what it means into the display of a code that repeats the status.
         let said = |word: &str| {
             issues().any(|issue| {
+                let displays = issue.details().codings().filter_map(|coding| coding.display());
                 let texts = [issue.diagnostics(), issue.details().element().get("text").text()];
-                texts.into_iter().flatten().any(|text| text.contains(word))
+                texts.into_iter().flatten().chain(displays).any(|text| text.contains(word))
             })
         };
-        if said("ASID_CHECK_FAILED") {
-            return Self::AsidCheckFailed;
-        }
-        if said("ERROR_COMMUNICATING_TO_ENDPOINT_URL") {
-            return Self::EndpointUnreachable;
+        let spoken = [
+            ("ASID_CHECK_FAILED", Self::AsidCheckFailed),
+            ("FOT_CHECK_FAILED", Self::AsidCheckFailed),
+            ("_VARIES_FROM_TARGETURL_", Self::EndpointVaries),
+            ("ERROR_COMMUNICATING_TO_ENDPOINT_URL", Self::EndpointUnreachable),
+        ];
+        if let Some((_, fault)) = spoken.into_iter().find(|(word, _)| said(word)) {
+            return fault;
         }
         Self::of_status(status)
     }
@@ -223,7 +229,7 @@ const fn open(
 
 /// One row for each fault, in the order of [`Fault`].
 #[rustfmt::skip]
-pub static TABLE: [Row; 55] = [
+pub static TABLE: [Row; 56] = [
     row(Fault::InvalidIdentifierSystem, "INVALID_IDENTIFIER_SYSTEM", 400, AtFault::Hub, NEVER, OUR_DEFECT),
     row(Fault::InvalidIdentifierValue, "INVALID_IDENTIFIER_VALUE", 400, AtFault::Hub, NEVER, OUR_DEFECT),
     row(Fault::InvalidNhsNumber, "INVALID_NHS_NUMBER", 400, AtFault::Asker, NEVER,
@@ -286,6 +292,7 @@ pub static TABLE: [Row; 55] = [
     row(Fault::ProxyMethodNotAllowed, "PROXY_METHOD_NOT_ALLOWED", 405, AtFault::Hub, NEVER, OUR_DEFECT),
     row(Fault::ProxyNotAcceptable, "PROXY_NOT_ACCEPTABLE", 406, AtFault::Hub, NEVER, OUR_DEFECT),
     row(Fault::ProxyUnsupportedMediaType, "PROXY_UNSUPPORTED_MEDIA_TYPE", 415, AtFault::Hub, NEVER, OUR_DEFECT),
+    row(Fault::EndpointVaries, "ENDPOINT_VARIES_FROM_DIRECTORY", 400, AtFault::Hub, NEVER, NOT_SET_UP),
     open(Fault::EndpointUnreachable, "ERROR_COMMUNICATING_TO_ENDPOINT_URL", 502, AtFault::System, LATER, UNREACHABLE),
     open(Fault::BadGateway, "BAD_GATEWAY", 502, AtFault::Network, LATER, UNREACHABLE),
     open(Fault::GatewayTimeout, "GATEWAY_TIMEOUT", 504, AtFault::System, SHORTLY, UNREACHABLE),
@@ -378,6 +385,16 @@ mod tests {
             assert_eq!(answer(status, &body), fault, "{status}");
         }
         assert_eq!(Fault::of_answer(418, None), Fault::UnexpectedStatus);
+        for (status, display, fault) in [
+            (403, "ASID_CHECK_FAILED_MESSAGESENDER_1", Fault::AsidCheckFailed),
+            (403, "FOT_CHECK_FAILED_MESSAGESENDER_1_MESSAGERECEIVER_2", Fault::AsidCheckFailed),
+            (400, "ENDPOINT_https://a_CPAID_S0_VARIES_FROM_TARGETURL_https://b", Fault::EndpointVaries),
+            (502, "ERROR_COMMUNICATING_TO_ENDPOINT_URL_https://a", Fault::EndpointUnreachable),
+        ] {
+            let body = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "x",
+                "details": {"coding": [{"code": status.to_string(), "display": display}]}}]});
+            assert_eq!(answer(status, &body), fault, "{display}");
+        }
     }
 
     #[test]

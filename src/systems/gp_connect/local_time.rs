@@ -26,6 +26,11 @@ pub fn moment(moment: Timestamp) -> String {
     }
 }
 
+/// The same moment without its milliseconds, which searches must not have.
+pub const fn whole_second(moment: Timestamp) -> Timestamp {
+    Timestamp(moment.0 - moment.0.rem_euclid(1000))
+}
+
 /// `2026-07-01`.
 pub fn day(moment: Timestamp) -> String {
     zoned(moment).strftime("%Y-%m-%d").to_string()

@@ -46,28 +46,29 @@ pub struct Profile {
     pub local_code_systems: &'static [&'static str],
 }
 
-/// One practice's system, as the configuration describes it.
+/// One practice's system, as the configuration describes it: an entry of `[[emis]]` or `[[vision]]`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name in the configuration.
+    /// `name`: what the hub calls it.
     pub name: String,
-    /// Whose make it is.
+    /// Whose make it is, by the list the entry stands in.
     pub profile: &'static Profile,
-    /// ODS code of the practice.
+    /// `ods`: ODS code of the practice.
     pub practice: String,
-    /// The practice's FHIR address for patients and appointments, as the Spine directory gives it.
+    /// `gp-connect`: the practice's FHIR address for patients and appointments, as the Spine directory gives it.
     pub address: String,
-    /// The one for records, where it is another.
+    /// `gp-connect-records`: the one for records, where the directory gives another.
     pub records_address: Option<String>,
-    /// The Spine Secure Proxy; none asks the practice directly.
+    /// `[gp-connect] proxy`: the Spine Secure Proxy; none asks the practice directly.
     pub proxy: Option<HttpUrl>,
-    /// This hub's accredited system id: `Ssp-From`.
+    /// `[gp-connect] asid`: this hub's accredited system id, twelve digits: `Ssp-From`. Blank for trials without
+    /// the proxy: the header is then left out.
     pub asid: String,
-    /// The practice's: `Ssp-To`.
+    /// `asid`: the practice's: `Ssp-To`. Blank likewise.
     pub practice_asid: String,
-    /// This hub's own address in the directory: the token's issuer.
+    /// `[gp-connect] issuer`: this hub's own `https://` address, which the token names as its issuer.
     pub issuer: String,
-    /// Which parts of records are asked for.
+    /// Which parts of records are asked for: [`RecordPart::ALL`], unless there is a reason for less.
     pub parts: Vec<RecordPart>,
     /// Whether coming appointments are asked for with a record.
     pub appointments_with_record: bool,
@@ -78,14 +79,51 @@ pub struct Options {
 impl Options {
     /// How long a practice may take for an answer unless configured otherwise: whole records are slow.
     pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+    /// Whether everything is there that a practice asks for.
+    ///
+    /// # Errors
+    /// Names what is missing or wrong, by its configuration key.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        for (whose, asid) in [("[gp-connect]", &self.asid), ("the practice", &self.practice_asid)] {
+            let digits = asid.len() == 12 && asid.bytes().all(|byte| byte.is_ascii_digit());
+            if !(digits || asid.is_empty() && self.proxy.is_none()) {
+                return Err(OptionsError::Asid(whose));
+            }
+        }
+        if !self.issuer.starts_with("https://") || self.issuer.contains(char::is_whitespace) {
+            return Err(OptionsError::Issuer);
+        }
+        if self.practice.is_empty() || !self.practice.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(OptionsError::Practice);
+        }
+        if self.parts.is_empty() {
+            return Err(OptionsError::NoParts);
+        }
+        let addresses = [Some(&self.address), self.records_address.as_ref()];
+        addresses.into_iter().flatten().try_for_each(|text| HttpUrl::parse(text).map(drop))?;
+        Ok(())
+    }
 }
 
 /// The description of a practice's system cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OptionsError {
     /// An address is none.
-    #[error(transparent)]
+    #[error("gp-connect: {0}")]
     Address(#[from] HttpUrlError),
+    /// An accredited system id is none.
+    #[error("asid of {0}: an accredited system id has twelve digits, and the proxy wants both")]
+    Asid(&'static str),
+    /// The token's issuer is no address.
+    #[error("issuer: this hub's address in the Spine directory is written https://host/path")]
+    Issuer,
+    /// The practice's code is none.
+    #[error("ods: an ODS code has letters and digits")]
+    Practice,
+    /// Nothing would be asked for.
+    #[error("parts: name at least one part of the record")]
+    NoParts,
 }
 
 /// A practice's system that can be asked.
@@ -99,13 +137,14 @@ impl GpConnect {
     /// Ready to ask; connects at the first question. `tls` is wanted unless the address is on loopback.
     ///
     /// # Errors
-    /// An address is none.
+    /// See [`Options::check`].
     pub fn new(
         options: Options,
         tls: Option<&ClientTls>,
         clock: Arc<dyn Clock>,
         entropy: Entropy,
     ) -> Result<Self, OptionsError> {
+        options.check()?;
         let exchange = Exchange::new(&options, tls, clock, entropy)?;
         Ok(Self { options, exchange })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::domain::{
     actor::{Device, Organisation, Practitioner, Reason, Requester},
     nhs_number::NhsNumber,
-    slot::{Booking, FreeSlot, PatientAtSystem, Place, Registration},
+    slot::{AppointmentStatus, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Place, Registration},
     time::Timestamp,
 };
 
@@ -71,6 +71,25 @@ pub(crate) fn booking(slots: &[u64]) -> Booking {
         slots: slots.iter().copied().map(slot).collect(),
         description: "Dressing".to_owned(),
         comment: "Needs a ground floor room".to_owned(),
+    }
+}
+
+/// An appointment that stands and is to come.
+pub(crate) fn booked() -> BookedAppointment {
+    BookedAppointment {
+        id: "9".to_owned(),
+        version: "1".to_owned(),
+        patient: "p1".to_owned(),
+        status: AppointmentStatus::Booked,
+        start: slot(1).start,
+        end: slot(1).end,
+        slots: vec!["1".to_owned()],
+        description: "Dressing".to_owned(),
+        comment: String::new(),
+        created: String::new(),
+        booked_by: "5LC01".to_owned(),
+        delivery_channel: "In-person".to_owned(),
+        cancellation_reason: String::new(),
     }
 }
 

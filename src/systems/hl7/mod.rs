@@ -1,11 +1,19 @@
-//! What RiO and hospital systems have in common: HL7 v2 in over MLLP, understood, committed, acknowledged.
+//! What RiO and hospital systems have in common: HL7 v2 in over MLLP, understood, committed, acknowledged;
+//! and out over MLLP, until it is acknowledged.
 
+mod ack_policy;
+mod build;
+mod client;
+mod outgoing;
 mod server;
 mod session;
 mod translate;
 
+pub use ack_policy::{AckPolicy, Meaning, Received as Acknowledged, read_acknowledgement};
+pub use client::{Client, ClientOptions};
+pub use outgoing::{Address, Outgoing};
 pub use server::{Server, ServerOptions};
-pub use session::respond;
+pub use session::{answer, respond};
 pub use translate::{Dialect, translate, translate_entry};
 
 /// What [`Received::format`](crate::flow::receive::Received) says of HL7 v2.

@@ -26,7 +26,7 @@ enum Pending {
     Refused(Bytes, Nack),
 }
 
-/// Commits what a connection has brought, and writes the answers, in order, to `out`.
+/// Commits what a connection has brought, and writes the answers, in order and framed, to `out`.
 ///
 /// An answer AA is written only for a message that is durable.
 pub async fn respond(
@@ -37,6 +37,20 @@ pub async fn respond(
     next_id: &mut impl FnMut() -> String,
     out: &mut BytesMut,
 ) {
+    for answer in answer(hub, link, dialect, frames, next_id).await {
+        mllp::encode(&answer, out);
+    }
+}
+
+/// Commits messages, and gives the answer to each, in order, without framing: for whatever carries them. A frame that
+/// ended in the middle gets none.
+pub async fn answer(
+    hub: &Hub,
+    link: &Link,
+    dialect: &Dialect,
+    frames: Vec<Frame>,
+    next_id: &mut impl FnMut() -> String,
+) -> Vec<Vec<u8>> {
     let mut pending = Vec::with_capacity(frames.len());
     let mut submitted = Vec::with_capacity(frames.len());
     for frame in frames {
@@ -57,6 +71,7 @@ pub async fn respond(
         }
     }
     let mut outcomes = hub.receive(link, submitted).await.into_iter();
+    let mut answers = Vec::with_capacity(pending.len());
     for one in pending {
         let (raw, verdict) = match one {
             Pending::Submitted(raw) => {
@@ -75,8 +90,9 @@ pub async fn respond(
         {
             keep_aside(hub, link, &raw, message.as_ref(), &nack).await;
         }
-        mllp::encode(&acknowledgement.encode(message.as_ref(), hub.now(), &next_id()), out);
+        answers.push(acknowledgement.encode(message.as_ref(), hub.now(), &next_id()));
     }
+    answers
 }
 
 fn understand(raw: &[u8], dialect: &Dialect) -> Result<crate::domain::record::Event, Nack> {
@@ -85,6 +101,9 @@ fn understand(raw: &[u8], dialect: &Dialect) -> Result<crate::domain::record::Ev
         match error {
             ParseError::Empty => refused.saying("The message is empty"),
             ParseError::NoHeader => refused.saying("The message does not begin with MSH"),
+            ParseError::SeveralMessages => refused.saying("Several messages in one: send them one by one"),
+            ParseError::Utf16 => Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, 18))
+                .saying("UTF-16 is not supported: send UTF-8"),
             ParseError::Batch => refused.saying("Batches are not supported: send messages one by one"),
             ParseError::BadDelimiters => Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, 2))
                 .saying("The delimiters in MSH-1 and MSH-2 cannot be used"),

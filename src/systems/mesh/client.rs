@@ -182,8 +182,11 @@ impl MeshClient {
             found.extend(page.messages);
             // The link is a path from the server's root; only what it continues from is believed.
             match page.links.next.as_deref().and_then(|next| next.split_once("continue_from=")) {
-                Some((_, key)) if key.bytes().all(is_query) => path = format!("/inbox?continue_from={key}"),
-                _ => break,
+                Some((_, rest)) => {
+                    let key: String = rest.chars().take_while(|character| is_query(*character)).collect();
+                    path = format!("/inbox?continue_from={key}");
+                }
+                None => break,
             }
         }
         Ok(found)
@@ -205,7 +208,6 @@ impl MeshClient {
             Err(error) => return Err(error),
         };
         let headers = first.headers().clone();
-        let packed = text(&headers, "content-encoding").eq_ignore_ascii_case("gzip");
         let mut whole = BytesMut::from(first.body().as_ref());
         let chunks = chunks(&text(&headers, "mex-chunk-range"))?;
         for number in 2..=chunks {
@@ -216,7 +218,7 @@ impl MeshClient {
             }
             whole.extend_from_slice(chunk.body());
         }
-        let body = match packed {
+        let body = match is_packed(&headers, &whole) {
             false => whole.freeze(),
             true => match gzip::unpack(&whole, MESSAGE_BYTES_MAX) {
                 Ok(plain) => Bytes::from(plain),
@@ -337,6 +339,13 @@ fn text(headers: &HeaderMap, name: &str) -> String {
     value.unwrap_or_default()
 }
 
+/// Whether the bytes are gzip: by the encoding, or because the sender's own client packed them and says so.
+fn is_packed(headers: &HeaderMap, body: &[u8]) -> bool {
+    let by_sender = text(headers, "mex-content-compressed").eq_ignore_ascii_case("y");
+    let encoded = text(headers, "content-encoding").eq_ignore_ascii_case("gzip");
+    encoded || (by_sender && body.starts_with(&[0x1f, 0x8b]))
+}
+
 /// How many chunks there are, by `number:count`.
 fn chunks(range: &str) -> Result<usize, MeshError> {
     let Some((_, count)) = range.split_once(':') else { return Ok(1) };
@@ -363,8 +372,8 @@ fn described(headers: &HeaderMap) -> Delivered {
     }
 }
 
-const fn is_query(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=' | b'%' | b'.' | b'~')
+const fn is_query(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '=' | '%' | '.' | '~')
 }
 
 /// One segment of a path (RFC 3986, section 3.3).

@@ -6,27 +6,16 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    codec::{
-        edifact::{Header, Partner, Writer, pmip, pmip::Kind},
-        kettering::{self, DateOrder, Letter, Party},
-    },
-    domain::{
-        record::{Event, ItemKind},
-        time::Timestamp,
-    },
+    codec::kettering::DateOrder,
     flow::deliver::{Answer, Destination, Parcel, Sending},
 };
 
 use super::{
     client::Outgoing,
-    ledger::{Fate, Prepared, Sent},
-    letters,
+    ledger::{Fate, Prepared, Recipient, Sent},
     mailbox::{Mailbox, blocking},
-    reports::{self, Correspondents},
+    outgoing::Content,
 };
-
-const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
-const KETTERING_MEDIA_TYPE: &str = "application/xml";
 
 /// A practice, and how it is reached.
 #[derive(Clone, Debug)]
@@ -45,14 +34,16 @@ pub struct PracticeOptions {
     pub pathology_workflow: String,
     /// Workflow id of radiology reports.
     pub radiology_workflow: String,
+    /// Workflow id of screening reports.
+    pub screening_workflow: String,
     /// Workflow id of letters.
     pub letter_workflow: String,
     /// Links whose results are radiology reports.
     pub radiology_from: BTreeSet<String>,
     /// The order of day and month that the practice's system reads in letters.
     pub dates: DateOrder,
-    /// How long a delivery waits for its NHSACK before it counts as handed over. A rejection that comes later raises
-    /// an alarm.
+    /// How long a delivery waits for its NHSACK before it counts as handed over: no longer than nothing, unless the
+    /// mailbox is looked into every few seconds. A rejection that comes later raises an alarm.
     pub patience: Duration,
 }
 
@@ -67,10 +58,11 @@ impl PracticeOptions {
             own: (own.0.to_owned(), own.1.to_owned()),
             pathology_workflow: "PATH_MEDRPT_V3".to_owned(),
             radiology_workflow: "RAD_MEDRPT_V4".to_owned(),
+            screening_workflow: "SCRN_BCS_MEDRPT_V4".to_owned(),
             letter_workflow: "OOH_MESSAGE".to_owned(),
             radiology_from: BTreeSet::new(),
             dates: DateOrder::default(),
-            patience: Duration::from_secs(2),
+            patience: Duration::ZERO,
         }
     }
 }
@@ -82,22 +74,6 @@ pub struct PracticeDelivery {
     options: PracticeOptions,
 }
 
-/// What a parcel becomes.
-enum Content {
-    Reports(Kind, Vec<pmip::Report>),
-    Letter(Box<Letter>),
-}
-
-impl Content {
-    /// Messages in the interchange; a letter is one.
-    const fn messages(&self) -> usize {
-        match self {
-            Self::Reports(_, reports) => reports.len(),
-            Self::Letter(_) => 1,
-        }
-    }
-}
-
 impl PracticeDelivery {
     /// Delivery to a practice from our mailbox.
     pub const fn new(mailbox: Arc<Mailbox>, options: PracticeOptions) -> Self {
@@ -105,15 +81,17 @@ impl PracticeDelivery {
     }
 
     async fn deliver(&self, parcel: &Parcel) -> Answer {
-        let content = match self.content(&parcel.entry.system, &parcel.event) {
+        let content = match Content::of(&parcel.entry, &parcel.event, &self.options) {
             Ok(content) => content,
             Err(reason) => return Answer::Stop(reason),
         };
         let partners = (self.options.own_edi.as_str(), self.options.edi.as_str());
         let now = self.mailbox.now();
         let ledger = self.mailbox.ledger();
-        let (attempt, to) = (&parcel.attempt_id, &self.options.mailbox);
-        let prepared = blocking(|| ledger.prepare(attempt, to, partners, content.messages(), now));
+        let attempt = &parcel.attempt_id;
+        let to = Recipient { mailbox: &self.options.mailbox, partners, messages: content.references() };
+        let position = (parcel.position.segment, parcel.position.offset);
+        let prepared = blocking(|| ledger.prepare(attempt, position, to, now));
         let (sent, is_new) = match prepared {
             Ok(Prepared::New(sent)) => (sent, true),
             Ok(Prepared::Known(sent)) => (sent, false),
@@ -150,8 +128,9 @@ impl PracticeDelivery {
         let message_id = match found {
             Some(tracked) => tracked.message_id,
             None => {
-                let body = self.encode(content, sent).map_err(Answer::Stop)?;
-                let (workflow, content_type) = self.labels(content);
+                let body =
+                    content.encode(&self.options, &sent.reference, sent.prepared).map_err(Answer::Stop)?;
+                let (workflow, content_type) = content.labels(&self.options);
                 let to = &self.options.mailbox;
                 let outgoing = Outgoing { to, workflow, local_id: attempt, content_type, body };
                 match client.send(outgoing).await {
@@ -164,7 +143,7 @@ impl PracticeDelivery {
                 }
             }
         };
-        let awaited = matches!(content, Content::Reports(..));
+        let awaited = !sent.messages.is_empty();
         let now = self.mailbox.now();
         blocking(|| self.mailbox.ledger().at_mesh(attempt, &message_id, awaited, now))
             .map_err(|error| unwritten(&error))
@@ -194,92 +173,6 @@ impl PracticeDelivery {
             tracing::error!(%error, "the mailbox's memory cannot be written");
         }
     }
-
-    fn content(&self, system: &str, event: &Event) -> Result<Content, String> {
-        if event.items.iter().any(|item| item.kind == ItemKind::Result) {
-            let is_radiology =
-                event.kind.starts_with("NHSRSR") || self.options.radiology_from.contains(system);
-            let kind = if is_radiology { Kind::Radiology } else { Kind::Pathology };
-            let correspondents = Correspondents {
-                from: self.options.own.0.clone(),
-                from_name: self.options.own.1.clone(),
-                to: self.options.ods.clone(),
-            };
-            return Ok(Content::Reports(kind, reports::reports(event, kind, &correspondents)?));
-        }
-        letters::letter(event).map(|letter| Content::Letter(Box::new(letter)))
-    }
-
-    fn labels(&self, content: &Content) -> (&str, &'static str) {
-        match content {
-            Content::Reports(Kind::Radiology, _) => (&self.options.radiology_workflow, EDIFACT_MEDIA_TYPE),
-            Content::Reports(..) => (&self.options.pathology_workflow, EDIFACT_MEDIA_TYPE),
-            Content::Letter(_) => (&self.options.letter_workflow, KETTERING_MEDIA_TYPE),
-        }
-    }
-
-    /// The bytes: the same at every attempt, since number and time of preparation are.
-    fn encode(&self, content: &Content, sent: &Sent) -> Result<Bytes, String> {
-        match content {
-            Content::Reports(kind, reports) => {
-                self.interchange(*kind, reports, &sent.reference, sent.prepared)
-            }
-            Content::Letter(letter) => Ok(self.letter(letter, &sent.reference, sent.prepared)),
-        }
-    }
-
-    fn interchange(
-        &self,
-        kind: Kind,
-        reports: &[pmip::Report],
-        reference: &str,
-        prepared: Timestamp,
-    ) -> Result<Bytes, String> {
-        let (local, digits) = (super::local_time(prepared), super::local_digits(prepared));
-        let partner = |id: &str| Partner { id: id.to_owned(), qualifier: "80".to_owned() };
-        let mut writer = Writer::new(&Header {
-            syntax: "UNOC".to_owned(),
-            version: "3".to_owned(),
-            sender: partner(&self.options.own_edi),
-            recipient: partner(&self.options.edi),
-            prepared: (
-                digits.get(2..8).unwrap_or_default().to_owned(),
-                digits.get(8..12).unwrap_or_default().to_owned(),
-            ),
-            control_reference: reference.to_owned(),
-            application: kind.names().0.to_owned(),
-            acknowledgement_requested: true,
-            test: false,
-        });
-        for (at, report) in reports.iter().enumerate() {
-            let report = pmip::Report { prepared: local.clone(), ..report.clone() };
-            pmip::write(&mut writer, &(at + 1).to_string(), kind, &report);
-        }
-        match writer.finish() {
-            (bytes, 0) => Ok(Bytes::from(bytes)),
-            // A letter left out of a name or a dose is worse than a report that people must send by other means.
-            (_, lost) => {
-                Err(format!("{lost} of its characters cannot be said in ISO 8859-1, which EDIFACT is in"))
-            }
-        }
-    }
-
-    fn letter(&self, letter: &Letter, reference: &str, prepared: Timestamp) -> Bytes {
-        let letter = Letter {
-            message_id: format!("{}-{}-{}-{reference}", self.options.own_edi, self.options.edi, prepared.0),
-            issued: super::local_time(prepared),
-            sender: self.options.own.0.clone(),
-            recipient: self.options.ods.clone(),
-            to: Party { organisation: (self.options.ods.clone(), "PRA".to_owned()), ..Party::default() },
-            from: Party {
-                organisation: (self.options.own.0.clone(), "Provider".to_owned()),
-                organisation_name: self.options.own.1.clone(),
-                ..Party::default()
-            },
-            ..letter.clone()
-        };
-        Bytes::from(kettering::write(&letter, self.options.dates))
-    }
 }
 
 fn unwritten(error: &io::Error) -> Answer {
@@ -293,13 +186,10 @@ impl Destination for PracticeDelivery {
 
     /// With the reference 0 and the time at which the message was taken in, if it has not been sent yet.
     fn preview(&self, parcel: &Parcel) -> Result<Bytes, String> {
-        let content = self.content(&parcel.entry.system, &parcel.event)?;
+        let content = Content::of(&parcel.entry, &parcel.event, &self.options)?;
         let sent = self.mailbox.ledger().sent(&parcel.attempt_id);
         let (reference, prepared) =
             sent.map_or_else(|| ("0".to_owned(), parcel.entry.at), |sent| (sent.reference, sent.prepared));
-        match &content {
-            Content::Reports(kind, reports) => self.interchange(*kind, reports, &reference, prepared),
-            Content::Letter(letter) => Ok(self.letter(letter, &reference, prepared)),
-        }
+        content.encode(&self.options, &reference, prepared)
     }
 }

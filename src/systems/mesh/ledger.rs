@@ -60,8 +60,11 @@ pub struct Sent {
     pub partners: (String, String),
     /// The control reference of its interchange, or the id of its letter.
     pub reference: String,
-    /// How many messages its interchange has.
-    pub messages: usize,
+    /// The references of the messages in its interchange, which its NHSACK must answer; none of a letter.
+    pub messages: Vec<String>,
+    /// Where its message stood in the queue, segment and offset: the same at every attempt, and another once an
+    /// operator sends the message again.
+    pub position: (u64, u64),
     /// When it was first made: its time of preparation at every attempt.
     pub prepared: Timestamp,
     /// MESH's name for it, once MESH has it.
@@ -71,6 +74,28 @@ pub struct Sent {
     pub fate: Fate,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl Sent {
+    /// Whether this is still what an attempt from here is about, and not to be made anew.
+    fn stands(&self, position: (u64, u64)) -> bool {
+        match self.fate {
+            Fate::Prepared => true,
+            Fate::Awaited | Fate::Delivered | Fate::Accepted => self.position == position,
+            Fate::Rejected(_) | Fate::NotDelivered(_) => false,
+        }
+    }
+}
+
+/// Whom something is for, and what is in it.
+#[derive(Clone, Debug)]
+pub struct Recipient<'a> {
+    /// Their mailbox.
+    pub mailbox: &'a str,
+    /// Our partner id and theirs.
+    pub partners: (&'a str, &'a str),
+    /// The references of the messages that an NHSACK must answer.
+    pub messages: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -173,21 +198,22 @@ impl Ledger {
         self.state().sent.get(attempt).cloned()
     }
 
-    /// Prepares an attempt: gives it a number if it has none yet.
+    /// Prepares an attempt: gives it a number if it has none yet. It gets a new one, and counts as new, if it failed
+    /// before or an operator sends it again: under its old number the recipient would take it for what it has had.
     ///
     /// # Errors
     /// The disk's.
     pub fn prepare(
         &self,
         attempt: &str,
-        mailbox: &str,
-        partners: (&str, &str),
-        messages: usize,
+        position: (u64, u64),
+        to: Recipient<'_>,
         now: Timestamp,
     ) -> io::Result<Prepared> {
+        let Recipient { mailbox, partners, messages } = to;
         {
             let state = self.state();
-            if let Some(sent) = state.sent.get(attempt) {
+            if let Some(sent) = state.sent.get(attempt).filter(|sent| sent.stands(position)) {
                 return Ok(Prepared::Known(sent.clone()));
             }
             if AWAITED_MAX <= state.sent.values().filter(|sent| !sent.fate.is_settled()).count() {
@@ -200,6 +226,7 @@ impl Ledger {
                 partners: (partners.0.to_owned(), partners.1.to_owned()),
                 reference: next(&mut state.numbers, partners.0, partners.1).to_string(),
                 messages,
+                position,
                 prepared: now,
                 message_id: String::new(),
                 fate: Fate::Prepared,
@@ -324,6 +351,10 @@ mod tests {
         Ledger::open(Arc::new(disk.clone()), Path::new("/state").join("mesh.json")).unwrap()
     }
 
+    fn to_gp() -> Recipient<'static> {
+        Recipient { mailbox: "BOX", partners: ("us", "gp"), messages: vec!["1".to_owned()] }
+    }
+
     fn disk() -> SimulatedDisk {
         let disk = SimulatedDisk::default();
         disk.create_directory(Path::new("/state")).unwrap();
@@ -346,7 +377,7 @@ mod tests {
     fn an_attempt_keeps_its_number_and_is_matched_by_all_it_has() {
         let disk = disk();
         let ledger = ledger(&disk);
-        let prepare = |attempt| match ledger.prepare(attempt, "BOX", ("us", "gp"), 1, NOW).unwrap() {
+        let prepare = |attempt| match ledger.prepare(attempt, (0, 0), to_gp(), NOW).unwrap() {
             Prepared::New(sent) => (true, sent.reference),
             Prepared::Known(sent) => (false, sent.reference),
             Prepared::TooMany => panic!("there are few"),
@@ -374,13 +405,33 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_or_is_sent_again_by_hand_gets_a_new_number() {
+        let disk = disk();
+        let ledger = ledger(&disk);
+        let prepare = |position| match ledger.prepare("a", position, to_gp(), NOW).unwrap() {
+            Prepared::New(sent) => format!("new {}", sent.reference),
+            Prepared::Known(sent) => format!("known {}", sent.reference),
+            Prepared::TooMany => panic!("there are few"),
+        };
+        assert_eq!((prepare((1, 8)), prepare((1, 8))), ("new 1".to_owned(), "known 1".to_owned()));
+        ledger.at_mesh("a", "M1", true, NOW).unwrap();
+        assert_eq!(prepare((1, 8)), "known 1");
+        ledger.settle("a", Fate::Accepted, NOW).unwrap();
+        assert_eq!(prepare((1, 8)), "known 1", "a repeated attempt");
+        assert_eq!(prepare((2, 9)), "new 2", "an operator's");
+        ledger.settle("a", Fate::Rejected("IRA".to_owned()), NOW).unwrap();
+        assert_eq!(prepare((2, 9)), "new 3", "released after a rejection");
+        assert!(ledger.matching("BOX", ("us", "gp"), "2").is_none());
+    }
+
+    #[test]
     fn what_is_settled_is_forgotten_in_time_and_what_is_not_is_bounded() {
         let disk = disk();
         let ledger = ledger(&disk);
         for number in 0..SETTLED_MAX + 20 {
             let attempt = format!("{number:05}");
             let at = Timestamp(NOW.0 + i64::try_from(number).unwrap());
-            ledger.prepare(&attempt, "BOX", ("us", "gp"), 1, at).unwrap();
+            ledger.prepare(&attempt, (0, 0), to_gp(), at).unwrap();
             ledger.settle(&attempt, Fate::Accepted, at).unwrap();
         }
         assert_eq!(ledger.deliveries().len(), SETTLED_MAX);
@@ -390,7 +441,7 @@ mod tests {
             ledger.state().sent.insert(format!("w{number}"), waiting.clone());
         }
         ledger.state().sent.values_mut().for_each(|sent| sent.fate = Fate::Awaited);
-        assert_eq!(ledger.prepare("x", "BOX", ("us", "gp"), 1, NOW).unwrap(), Prepared::TooMany);
+        assert_eq!(ledger.prepare("x", (0, 0), to_gp(), NOW).unwrap(), Prepared::TooMany);
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn observations(letter: &Letter) -> impl Iterator<Item = ItemChange> + '_ {
 pub fn letter(event: &Event) -> Result<Letter, String> {
     let documents: Vec<&ItemChange> =
         event.items.iter().filter(|item| item.kind == ItemKind::Document).collect();
-    let Some(first) = documents.first() else { return Err("there is no document in it".to_owned()) };
+    let Some(first) = documents.first() else { return withdrawal(event) };
     let mut texts = Vec::new();
     for document in &documents {
         if !matches!(field(document, "encoding"), "" | "text") {
@@ -176,6 +176,30 @@ pub fn letter(event: &Event) -> Result<Letter, String> {
         service_event_type: "UN".to_owned(),
         texts,
         coded: coded(event),
+        ..Letter::default()
+    })
+}
+
+/// A letter about reports that their sender has withdrawn: a practice has filed them, and must be told.
+fn withdrawal(event: &Event) -> Result<Letter, String> {
+    if event.withdraws.is_empty() {
+        return Err("there is no document in it".to_owned());
+    }
+    let occurred = event.occurred.map(super::local_time).unwrap_or_default();
+    let withdrawn = event.withdraws.join(", ");
+    let block = format!(
+        "This was withdrawn by its sender: report {withdrawn}. Do not act on it, and mark the copy on file as \
+         withdrawn."
+    );
+    Ok(Letter {
+        patient: patient(event)?,
+        report_id: event.source_id.clone(),
+        report_type: "Withdrawal of a report".to_owned(),
+        report_code: "WITHDRAWAL".to_owned(),
+        event_date: occurred.clone(),
+        created: occurred,
+        service_event_type: "UN".to_owned(),
+        texts: vec![Text { markup: String::new(), block }],
         ..Letter::default()
     })
 }

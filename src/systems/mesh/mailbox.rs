@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ const EXPIRY: Duration = Duration::from_secs(5 * 24 * 3600);
 const UNREAD_ALARM: Duration = Duration::from_secs(24 * 3600);
 /// How long an alarm about what may have expired stands after the mailbox is read again.
 const EXPIRED_STANDS: Duration = Duration::from_secs(24 * 3600);
+/// How long a rejected or uncollected delivery is counted by the alarm about it: somebody has seen it by then.
+const FAILED_STANDS: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often the ledger notes that the mailbox was read: each note is a synchronised write.
 const NOTE_READ_EVERY: Duration = Duration::from_secs(60);
 /// Messages that cannot be taken at all and are left to expire, so that their senders hear of it.
@@ -42,7 +47,7 @@ const LEFT_MAX: usize = 1_000;
 /// What may be sent to the quarantine in place of a report of MESH that has no body.
 const NOTE_BYTES_MAX: usize = 4096;
 /// What EDIFACT is as a media type (RFC 1767).
-const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
+pub(super) const EDIFACT_MEDIA_TYPE: &str = "application/edifact";
 
 /// How a mailbox is served.
 #[derive(Clone, Debug)]
@@ -91,6 +96,8 @@ pub struct Mailbox {
     left: Mutex<BTreeSet<String>>,
     /// When the mailbox was read last, and when an outage ended in which messages may have expired.
     outage: Mutex<Outage>,
+    /// Whether the last look succeeded.
+    is_up: AtomicBool,
     settled: Notify,
 }
 
@@ -128,6 +135,7 @@ impl Mailbox {
             options,
             left: Mutex::default(),
             outage: Mutex::new(outage),
+            is_up: AtomicBool::new(false),
             settled: Notify::new(),
         })
     }
@@ -207,11 +215,16 @@ impl Mailbox {
         let now = self.now();
         match read {
             Ok(()) => {
-                self.link.listening(&self.client.address(), now);
+                if !self.is_up.swap(true, Ordering::Relaxed) {
+                    self.link.connected(now);
+                }
                 self.note_read(now);
             }
             Err(error) => {
                 tracing::warn!(link = self.link.name(), %error, "the mailbox cannot be read");
+                if self.is_up.swap(false, Ordering::Relaxed) {
+                    self.link.disconnected(now);
+                }
                 self.link.down(&error.to_string(), now);
             }
         }
@@ -266,12 +279,17 @@ impl Mailbox {
         for delivery in self.ledger.deliveries() {
             let Sent { mailbox, fate, since, .. } = delivery.sent;
             let counts = troubles.entry(mailbox).or_default();
+            let is_new = now.since(since) < FAILED_STANDS;
             match fate {
-                Fate::Rejected(_) => counts[0] += 1,
-                Fate::NotDelivered(_) => counts[1] += 1,
+                Fate::Rejected(_) if is_new => counts[0] += 1,
+                Fate::NotDelivered(_) if is_new => counts[1] += 1,
                 Fate::Awaited if self.options.acknowledgement < now.since(since) => counts[2] += 1,
                 _ => {}
             }
+        }
+        let standing = self.hub.alarms().standing().into_iter();
+        for alarm in standing.filter(|alarm| alarm.code == AlarmCode::DeliveryFailed) {
+            troubles.entry(alarm.about).or_default();
         }
         for (mailbox, [rejected, returned, overdue]) in troubles {
             let text = format!("{rejected} rejected, {returned} not collected, {overdue} without an answer");
@@ -417,7 +435,7 @@ impl Mailbox {
                 raw: delivered.body.clone(),
             });
         };
-        let verdicts = (1..=sent.messages).map(|number| acknowledgement.on(&number.to_string()));
+        let verdicts = sent.messages.iter().map(|reference| acknowledgement.on(reference));
         let mut fate = Fate::Accepted;
         for verdict in verdicts {
             match verdict {

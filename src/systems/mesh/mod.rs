@@ -8,6 +8,7 @@ pub mod incoming;
 mod ledger;
 pub mod letters;
 mod mailbox;
+mod outgoing;
 pub mod reports;
 mod translate;
 
@@ -21,7 +22,7 @@ use crate::{codec::hl7v2::parse_moment, domain::time::Timestamp};
 pub use authorisation::Credentials;
 pub use client::{Delivered, MESSAGE_BYTES_MAX, MeshClient, MeshError, NonDelivery, Outgoing, Tracked};
 pub use delivery::{PracticeDelivery, PracticeOptions};
-pub use ledger::{AWAITED_MAX, Delivery, Fate, Ledger, Prepared, Sent};
+pub use ledger::{AWAITED_MAX, Delivery, Fate, Ledger, Prepared, Recipient, Sent};
 pub use mailbox::{Mailbox, MailboxOptions};
 pub use translate::{translate, translate_entry};
 

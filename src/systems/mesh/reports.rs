@@ -12,6 +12,9 @@ use super::letters::field;
 /// Characters of a report's or specimen's number (RFF, C506).
 const NUMBER_CHARACTERS_MAX: usize = 35;
 
+/// Results of one event: no order has more, and whoever must file them reads them one by one.
+const RESULTS_MAX: usize = 2_000;
+
 /// Who sends reports, and to whom.
 #[derive(Clone, Debug)]
 pub struct Correspondents {
@@ -29,6 +32,9 @@ pub struct Correspondents {
 /// Why none can be made of it, without content.
 pub fn reports(event: &Event, kind: Kind, correspondents: &Correspondents) -> Result<Vec<Report>, String> {
     let patient = patient(event)?;
+    if RESULTS_MAX < event.items.len() {
+        return Err(format!("it has more than {RESULTS_MAX} items"));
+    }
     let mut reports: Vec<(String, Vec<&ItemChange>)> = Vec::new();
     for item in event.items.iter().filter(|item| item.kind == ItemKind::Result) {
         let number = report_number(event, item);

@@ -217,10 +217,9 @@ fn value(one: &Investigation) -> (&'static str, String, String, String) {
     let plain = |kind, value| (kind, value, String::new(), String::new());
     match &one.value {
         Value::Numeric(value, comparator, unit) => {
-            // Some laboratories put words where a number belongs, and words beside a number.
+            // Some laboratories put words where a number belongs.
             let kind = if value.parse::<f64>().is_ok() { "NM" } else { "ST" };
-            let value = std::iter::once(value.as_str()).chain(one.text.iter().map(String::as_str));
-            (kind, value.collect::<Vec<_>>().join("\n"), comparator.clone(), unit.clone())
+            (kind, value.clone(), comparator.clone(), unit.clone())
         }
         Value::Coded(code) => {
             plain("CE", if code.name.is_empty() { code.value.clone() } else { code.name.clone() })
@@ -275,6 +274,8 @@ fn note(one: &Investigation, of_specimen: &[String]) -> String {
         "PA" => Some("Potentially abnormal"),
         _ => None,
     };
-    let comments = one.comments.iter().chain(of_specimen).map(String::as_str);
+    // Words beside a number or a code are no less part of the result.
+    let beside = if one.value == Value::None { [].iter() } else { one.text.iter() };
+    let comments = beside.chain(&one.comments).chain(of_specimen).map(String::as_str);
     in_words.into_iter().chain(comments).collect::<Vec<_>>().join("\n")
 }

@@ -3,8 +3,11 @@
 //! They speak as the real ones do, wait for acknowledgements as the real ones do, and repeat a message
 //! under the same identifier until it is accepted.
 
+pub mod adastra;
+pub mod analyser;
 pub mod gp_connect;
 pub mod mesh;
 pub mod people;
+pub mod receiver;
 pub mod sender;
 pub mod traffic;

@@ -9,6 +9,10 @@ use crate::codec::edifact::{
 
 /// Components of FTX this long were cut there; what follows belongs to the same word.
 const TEXT_CUT_AT: usize = 70;
+/// Tests, and specimens, of one report: the largest panels have some hundred.
+const INVESTIGATIONS_MAX: usize = 2_000;
+/// Elements of PNA: name parts begin at the fifth.
+const NAME_PARTS: std::ops::Range<usize> = 5..12;
 /// The same of names in NAD.
 const NAME_CUT_AT: usize = 35;
 
@@ -24,6 +28,9 @@ pub enum Unreadable {
     /// It lacks what it cannot do without.
     #[error("{0} is missing")]
     Missing(&'static str),
+    /// It has more in it than a report.
+    #[error("it has more tests or specimens than a report has")]
+    TooMany,
     /// A code is not of the list it must be of.
     #[error("{0}")]
     Code(&'static str),
@@ -175,9 +182,9 @@ impl Reader {
         } else {
             patient.numbers.push((text(2, 2), text(2, 1)));
         }
-        for number in 5..segment.elements().count() {
-            let value = text(number, 2);
-            match text(number, 1).as_str() {
+        for part in segment.elements().skip(NAME_PARTS.start).take(NAME_PARTS.len()) {
+            let value = part.text(2, self.charset).trim().to_owned();
+            match part.text(1, self.charset).trim() {
                 "SU" => patient.family_name = value,
                 "FO" => patient.given_name = value,
                 "MI" => patient.middle_names = value,
@@ -371,6 +378,9 @@ fn rejoin(pieces: &[String], cut_at: usize) -> String {
 }
 
 fn check(kind: Kind, report: &Report) -> Result<(), Unreadable> {
+    if INVESTIGATIONS_MAX < report.investigations.len().max(report.specimens.len()) {
+        return Err(Unreadable::TooMany);
+    }
     let patient = &report.patient;
     if report.id.is_empty() {
         return Err(Unreadable::Missing("the report's number (RFF+SRI)"));
@@ -398,11 +408,11 @@ fn check(kind: Kind, report: &Report) -> Result<(), Unreadable> {
     if kind == Kind::Screening { check_screening(report) } else { Ok(()) }
 }
 
-/// Screening results are SNOMED CT, each with its words (NHS004 guideline).
+/// Screening results are SNOMED CT, each with its words (NHS004 guideline). A test may go by its words alone.
 fn check_screening(report: &Report) -> Result<(), Unreadable> {
     let complete = |code: &Code| !code.value.is_empty() && !code.name.is_empty() && code.list == "921";
     for one in &report.investigations {
-        if !complete(&one.code) {
+        if !complete(&one.code) && !one.code.value.is_empty() {
             return Err(Unreadable::Code("what was investigated (INV) is no SNOMED CT code with its words"));
         }
         if let Value::Coded(code) = &one.value

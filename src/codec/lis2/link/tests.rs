@@ -276,3 +276,55 @@ proptest! {
         prop_assert_eq!(run(stream.len()), run(cut));
     }
 }
+
+/// Lets an instrument send its message until it is accepted, over a line that loses bytes, in simulated time.
+fn over_a_losing_line(seed: u64) -> Vec<Bytes> {
+    let mut entropy = crate::sys::entropy::Entropy::from_seed(seed);
+    let mut lossy =
+        |bytes: &Bytes| -> Vec<u8> { bytes.iter().copied().filter(|_| entropy.below(100) != 0).collect() };
+    let (mut instrument, mut host) = (Conversation::new(Role::Instrument, 1 << 20), host());
+    let (mut now, mut messages) = (Duration::ZERO, Vec::new());
+    instrument.send(MESSAGE, Framing::RecordAFrame, now);
+    for _ in 0..100_000 {
+        let mut quiet = true;
+        while let Some(action) = instrument.next_action() {
+            quiet = false;
+            match action {
+                Action::Write(bytes) => host.receive(&lossy(&bytes), now),
+                Action::Sent => return messages,
+                Action::NotSent(_) => drop(instrument.send(MESSAGE, Framing::RecordAFrame, now)),
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(action) = host.next_action() {
+            quiet = false;
+            match action {
+                Action::Write(bytes) => instrument.receive(&lossy(&bytes), now),
+                Action::Message(bytes) => {
+                    messages.push(bytes);
+                    host.decide(Verdict::Taken, now);
+                }
+                Action::Torn(..) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if quiet {
+            now = [instrument.deadline(), host.deadline()].into_iter().flatten().min().expect("a deadline");
+            instrument.tick(now);
+            host.tick(now);
+        }
+    }
+    panic!("seed {seed}: no end")
+}
+
+#[test]
+fn over_a_line_that_loses_bytes_the_message_arrives_whole_or_again() {
+    for seed in 0..300 {
+        let messages = over_a_losing_line(seed);
+        assert!(!messages.is_empty(), "seed {seed}: sent, and never taken");
+        assert!(
+            messages.iter().all(|message| message[..] == *MESSAGE),
+            "seed {seed}: something else was taken"
+        );
+    }
+}

@@ -1,7 +1,11 @@
 //! Allergies, problems, immunisations and consultations.
 
+use std::collections::HashSet;
+
 use crate::{
-    codec::fhir::{Allergy, CodeableConcept, Condition, Element, Encounter, Immunization, Reference},
+    codec::fhir::{
+        Allergy, Bundle, CodeableConcept, Condition, Element, Encounter, Immunization, List, Reference,
+    },
     domain::record::{ItemChange, ItemKind},
 };
 
@@ -19,7 +23,7 @@ pub(super) fn allergy(allergy: Allergy<'_>, key: String, context: &Context<'_>) 
     let severity = allergy.reactions().find_map(|reaction| reaction.text_of("severity"));
     let status = allergy.clinical_status();
     // One that has ended must never be shown as active, whatever its status says.
-    let ended_at_all = ended.is_some() || why.is_some();
+    let ended_at_all = ended.is_some() || why.is_some() || context.ended.contains(&key);
     let shown = if ended_at_all && status.is_none_or(|status| status == "active") {
         Some("resolved")
     } else {
@@ -42,6 +46,24 @@ pub(super) fn allergy(allergy: Allergy<'_>, key: String, context: &Context<'_>) 
         .author(context.first_of(&[allergy.recorder(), allergy.asserter()]))
         .notes(&texts);
     fields.into_item(ItemKind::Allergy, key, is_error(&[allergy.verification_status(), status]))
+}
+
+/// The list of allergies that have ended (GP Connect 1.6.0, List).
+const ENDED_ALLERGIES: &str = "1103671000000101";
+
+/// The allergies that stand, or lie, in a list of ended ones and in no other: one that is in both is taken as active.
+pub(super) fn ended_allergies(bundle: Bundle<'_>) -> HashSet<String> {
+    let (mut ended, mut others) = (HashSet::new(), HashSet::new());
+    for list in bundle.resources().filter_map(List::of) {
+        let title = list.title().unwrap_or_default().to_lowercase();
+        let told = title.contains("allerg") && (title.contains("ended") || title.contains("resolved"));
+        let is_ended = told || list.code().codings().any(|coding| coding.code() == Some(ENDED_ALLERGIES));
+        let named = list.items().filter_map(|item| item.id_of(Allergy::KIND));
+        let within = list.element().each("contained").filter_map(Allergy::of).filter_map(Allergy::id);
+        let keys = named.chain(within).map(|id| format!("{}/{id}", Allergy::KIND));
+        if is_ended { ended.extend(keys) } else { others.extend(keys) }
+    }
+    &ended - &others
 }
 
 pub(super) fn problem(problem: Condition<'_>, key: String, context: &Context<'_>) -> ItemChange {

@@ -1,5 +1,7 @@
 //! The fields of an item, in the names that are documented at `ItemKind`.
 
+use std::collections::HashSet;
+
 use crate::{
     codec::fhir::{CodeableConcept, Coding, Element, Moment, Reference, names},
     domain::record::{FieldChange, ItemChange, ItemKind},
@@ -12,6 +14,8 @@ use super::index::{Index, Who};
 pub(super) struct Context<'a> {
     pub(super) index: Index<'a>,
     pub(super) profile: &'static Profile,
+    /// The allergies that have ended, by key.
+    pub(super) ended: HashSet<String>,
 }
 
 /// Fields being gathered: blank ones are left out.

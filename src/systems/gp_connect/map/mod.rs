@@ -59,7 +59,7 @@ pub struct Mapped<'a> {
 
 /// Reads a record. Nothing in it can make this fail; what is not understood is a fault or left out.
 pub fn record<'a>(bundle: Bundle<'a>, profile: &'static Profile) -> Mapped<'a> {
-    let context = Context { index: Index::of(bundle), profile };
+    let context = Context { index: Index::of(bundle), profile, ended: clinical::ended_allergies(bundle) };
     let mut gathered = Gathered::default();
     let patient = bundle.resources().find_map(Patient::of);
     if let Some(patient) = patient {
@@ -211,3 +211,6 @@ pub fn appointment(appointment: &BookedAppointment) -> ItemChange {
     let fields = fields.into_iter().filter(|(_, field)| !blank(field)).collect();
     ItemChange::new(ItemKind::Appointment, format!("Appointment/{}", appointment.id), fields)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What a practice says is missing from its answer: an empty panel must explain itself.
 
 use crate::{
-    codec::fhir::{Bundle, Element, Issue, List, OperationOutcome},
+    codec::fhir::{Bundle, Issue, List, OperationOutcome},
     domain::record::{FieldChange, ItemChange, ItemKind},
     systems::gp_connect::RecordPart,
 };
@@ -111,6 +111,7 @@ fn notice(code: &str, name: &str, section: &str, observed: &str, note: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::fhir::Element;
     use serde_json::{Value, json};
 
     fn of(list: &Value) -> Vec<String> {

@@ -287,6 +287,7 @@ mod tests {
     use super::*;
     use crate::systems::{emis, gp_connect::map::Index};
     use serde_json::json;
+    use std::collections::HashSet;
 
     #[test]
     fn groups_that_point_at_each_other_end() {
@@ -298,7 +299,7 @@ mod tests {
             {"resource": {"resourceType": "DiagnosticReport", "id": "r", "result": [{"reference": "Observation/a"}]}},
             member("a", "b"), member("b", "a")]});
         let bundle = Bundle::of(Element::of(&body)).unwrap();
-        let context = Context { index: Index::of(bundle), profile: &emis::PROFILE };
+        let context = Context { index: Index::of(bundle), profile: &emis::PROFILE, ended: HashSet::new() };
         let reports = Reports::of(bundle, &context);
         let mut names: Vec<&String> = reports.places.keys().collect();
         names.sort();

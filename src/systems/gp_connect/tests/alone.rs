@@ -108,12 +108,48 @@ async fn nobody_there_is_no_answer_of_anybodys() {
     assert_eq!(refusal(&asking(port)).await.code, "NOT_CONNECTED");
 }
 
+/// Makes one thing wrong.
+type Change = fn(&mut Options);
+
 #[test]
-fn an_address_that_is_none_is_refused_at_once() {
-    for bad in ["gp.example", "http://gp.example/x", "https://u@gp.example"] {
+fn a_description_that_cannot_be_used_is_refused_with_its_key() {
+    let changes: [(Change, &str); 7] = [
+        (|options| options.address = "http://gp.example/x".to_owned(), "gp-connect: "),
+        (|options| options.records_address = Some("gp.example".to_owned()), "gp-connect: "),
+        (|options| options.asid = "20000000011".to_owned(), "asid of [gp-connect]: "),
+        (|options| options.practice_asid = "20000000011x".to_owned(), "asid of the practice: "),
+        (|options| options.issuer = "hub.example".to_owned(), "issuer: "),
+        (|options| options.practice = "E87 001".to_owned(), "ods: "),
+        (|options| options.parts.clear(), "parts: "),
+    ];
+    let mut blank = asking(1).options;
+    (blank.asid, blank.practice_asid) = (String::new(), String::new());
+    assert_eq!(blank.check(), Ok(()), "a trial without the proxy");
+    blank.proxy = crate::sys::http::HttpUrl::parse("https://proxy.example").ok();
+    assert!(blank.check().is_err());
+    for (change, key) in changes {
         let mut options = asking(1).options;
-        options.address = bad.to_owned();
+        change(&mut options);
         let made = GpConnect::new(options, None, Arc::new(SimulatedClock::new(NOW)), Entropy::from_seed(1));
-        assert!(made.is_err(), "{bad}");
+        let error = made.map(drop).unwrap_err().to_string();
+        assert!(error.starts_with(key), "{error}");
     }
+}
+
+#[tokio::test]
+async fn questions_that_would_wait_too_long_are_turned_away_and_never_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = asking(listener.local_addr().unwrap().port()).options;
+    options.answer_within = std::time::Duration::from_millis(500);
+    let made = GpConnect::new(options, None, Arc::new(SimulatedClock::new(NOW)), Entropy::from_seed(1));
+    let hub = Arc::new(made.unwrap());
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let hub = Arc::clone(&hub);
+        asked.spawn(async move { refusal(&hub).await.code });
+    }
+    let mut codes = asked.join_all().await;
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes, ["NO_ANSWER", "TOO_MANY_REQUESTS"]);
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
+use axum::http::Request;
 use bytes::Bytes;
-use hyper::Request;
 use serde_json::{Value, json};
 
 use super::{NOW, booking, requester};

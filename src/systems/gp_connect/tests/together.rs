@@ -16,7 +16,7 @@ use crate::{
         emis,
         gp_connect::{GpConnect, Options, Profile, RecordPart},
         simulator::{
-            gp_connect::{Knobs, Options as ProviderOptions, Provider},
+            gp_connect::{Knobs, Options as ProviderOptions, Provider, birth_date},
             people::Person,
         },
         vision,
@@ -213,7 +213,7 @@ async fn an_appointment_is_booked_read_amended_and_cancelled() {
         assert_eq!(booked.booked_by, "5LC01");
         assert_eq!(pair.slots().await.len(), free.len() - 2);
         let listed = pair.hub.appointments(&who, &booking.patient, "2026-11-24").await.unwrap();
-        assert_eq!(listed, [booked.clone()]);
+        assert_eq!(listed, std::slice::from_ref(&booked));
         let amendment = Amendment { description: None, comment: Some("Interpreter booked".to_owned()) };
         let amended = pair.hub.amend(&who, &booking.patient, &booked, &amendment).await.unwrap();
         assert_eq!((amended.version.as_str(), amended.comment.as_str()), ("2", "Interpreter booked"));
@@ -263,6 +263,18 @@ async fn what_was_done_though_its_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_booking_that_was_never_heard_is_made_again_but_not_for_ever() {
+    let pair = Pair::new(&vision::PROFILE).await;
+    let booking = pair.booking(3, &[0]).await;
+    pair.provider.turn(Knobs { deaf_to: 2, ..Knobs::default() });
+    let refusal = pair.hub.book(&requester(), &booking).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.outcome), ("NOT_BOOKED_AFTER_ALL", Outcome::NotDone));
+    pair.provider.turn(Knobs { deaf_to: 1, ..Knobs::default() });
+    assert!(pair.hub.book(&requester(), &booking).await.is_ok());
+    assert_eq!(pair.provider.booked(), 1);
+}
+
+#[tokio::test]
 async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown() {
     let pair = Pair::with(&emis::PROFILE, Duration::from_millis(300), false).await;
     let booking = pair.booking(3, &[0]).await;
@@ -289,12 +301,11 @@ async fn clocks_that_differ_are_named_as_the_cause() {
 
 fn registration(person: u64) -> Registration {
     let person = Person::of(person);
-    let date = &person.birth_date;
     Registration {
         nhs_number: person.nhs_number,
         family_name: person.family_name.to_owned(),
         given_names: vec![person.given_name.to_owned()],
-        birth_date: format!("{}-{}-{}", &date[..4], &date[4..6], &date[6..]),
+        birth_date: birth_date(&person),
         gender: "female".to_owned(),
         address_lines: vec![person.address],
         postcode: "W1A 1AA".to_owned(),

@@ -57,7 +57,10 @@ fn check(provider: &Provider, appointment: Appointment<'_>, now: Timestamp) -> R
     }
     let ids: Vec<&str> = appointment.slots().filter_map(|slot| slot.id_of("Slot")).collect();
     let slots: Option<Vec<Slot>> = ids.into_iter().map(Slot::find).collect();
-    let mut slots = slots.filter(|slots| !slots.is_empty()).ok_or_else(|| invalid("no such slot"))?;
+    let mut slots = slots.ok_or_else(|| Complaint::of(Fault::ReferenceNotFound, "no such slot"))?;
+    if slots.is_empty() {
+        return Err(invalid("no slot is named"));
+    }
     slots.sort_by_key(|slot| slot.start);
     let adjacent = |pair: &[Slot]| pair[0].end == pair[1].start && pair[0].schedule == pair[1].schedule;
     if !slots.windows(2).all(adjacent) {
@@ -82,6 +85,9 @@ fn check_form(appointment: Appointment<'_>) -> Result<(), Complaint> {
     }
     if ["reason", "specialty", "id"].iter().any(|name| element.get(name).is_present()) {
         return Err(invalid("reason, specialty and id must not be sent"));
+    }
+    if appointment.description().is_none() {
+        return Err(invalid("a description is needed"));
     }
     if appointment.status() != Some("booked") || appointment.created().is_none() {
         return Err(invalid("status must be booked, and created be there"));

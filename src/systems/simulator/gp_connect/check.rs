@@ -1,7 +1,7 @@
 //! What is checked of every request before it is looked at: path, headers and token.
 
+use axum::http::{HeaderMap, Request};
 use bytes::Bytes;
-use hyper::{HeaderMap, Request};
 use serde_json::Value;
 
 use crate::{
@@ -68,7 +68,7 @@ pub(super) fn request(
 
 fn below_base<'a>(provider: &Provider, path: &'a str) -> Option<&'a str> {
     // The proxy's path holds the whole address of the practice.
-    let bases = [provider.base(), provider.records_base()];
+    let bases = [provider.records_base(), provider.base()];
     bases.iter().find_map(|base| Some(path.split_once(base.as_str())?.1))
 }
 

@@ -1,6 +1,6 @@
 //! What the practice says when it refuses.
 
-use hyper::StatusCode;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{codec::fhir::names, systems::gp_connect::fault::Fault};

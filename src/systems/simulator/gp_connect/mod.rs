@@ -15,19 +15,17 @@ mod voice;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, HttpBody, to_bytes},
+    body::{Body, to_bytes},
     extract::State,
+    http::{Request, Response, StatusCode},
 };
 use bytes::Bytes;
-use hyper::{Request, Response, StatusCode, body::Frame};
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
@@ -40,6 +38,7 @@ use crate::{
 use super::people::Person;
 use check::Asked;
 use complaint::Complaint;
+pub use patients::birth_date;
 
 /// The longest request taken, in bytes: an appointment is a few thousand.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -74,6 +73,8 @@ pub struct Knobs {
     pub skew_seconds: i64,
     /// Deeds that change something are done, and their answers lost.
     pub loses_answers: bool,
+    /// So many of the next deeds that would change something are not even heard: the connection breaks off.
+    pub deaf_to: u32,
     /// It knows version 1.2 alone, and refuses a question for more.
     pub is_version_1_2: bool,
     /// It answers about the next patient instead.
@@ -109,12 +110,12 @@ impl Provider {
         Self { options, clock, state, knobs }
     }
 
-    /// The path below which it answers, for patients and appointments.
+    /// The path below which it answers everything.
     pub fn base(&self) -> String {
-        format!("/{}/STU3/1/gpconnect/fhir", self.options.practice)
+        format!("/{}/STU3/1/gpconnect", self.options.practice)
     }
 
-    /// The path below which it answers, for records.
+    /// The path below which it answers as well, as newer versions name it for records.
     pub fn records_base(&self) -> String {
         format!("/{}/STU3/1/gpconnect/structured/fhir", self.options.practice)
     }
@@ -179,6 +180,13 @@ impl Provider {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_deaf(&self) -> bool {
+        let mut knobs = self.knobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let deaf = 0 < knobs.deaf_to;
+        knobs.deaf_to = knobs.deaf_to.saturating_sub(1);
+        deaf
+    }
+
     fn knobs(&self) -> Knobs {
         *self.knobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,28 +205,16 @@ async fn answer(State(provider): State<Arc<Provider>>, request: Request<Body>) -
     };
     let knobs = provider.knobs();
     let changes = !matches!(head.method.as_str(), "GET") && !head.uri.path().ends_with("getstructuredrecord");
+    if changes && provider.is_deaf() {
+        return http_server::broken_off();
+    }
     let response = provider.answer(&Request::from_parts(head, body));
     sleep(knobs.delay).await;
-    if knobs.loses_answers && changes { Response::new(Body::new(Lost)) } else { response.map(Body::from) }
+    if knobs.loses_answers && changes { http_server::broken_off() } else { response.map(Body::from) }
 }
 
 fn status(code: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = code;
     response
-}
-
-/// A body that breaks off, as a network does.
-struct Lost;
-
-impl HttpBody for Lost {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::BrokenPipe))))
-    }
 }

@@ -62,10 +62,10 @@ pub(super) fn register(provider: &Provider, asked: &Asked, now: Timestamp) -> Re
         return Err(invalid("the NHS number is not said to be verified"));
     }
     let person = person_of(number.ok_or_else(|| invalid("no NHS number"))?)?;
-    let birth_date = patient.birth_date().and_then(Moment::day).ok_or_else(|| invalid("no date of birth"))?;
+    let born = patient.birth_date().and_then(Moment::day).ok_or_else(|| invalid("no date of birth"))?;
     let traced = person.filter(|person| {
         let family = patient.name().text_of("family").unwrap_or_default();
-        person.family_name.eq_ignore_ascii_case(family) && day(&person.birth_date) == birth_date
+        person.family_name.eq_ignore_ascii_case(family) && birth_date(person) == born
     });
     let Some(person) = traced else {
         return Err(Complaint::of(Fault::InvalidPatientDemographics, "no such person is traced"));
@@ -127,16 +127,16 @@ pub(super) fn resource(provider: &Provider, person: &Person) -> Value {
         "name": [{"use": "official", "family": person.family_name, "given": [person.given_name]}],
         "telecom": [{"system": "phone", "value": "020 7946 0123", "use": "home"}],
         "gender": gender,
-        "birthDate": day(&person.birth_date),
+        "birthDate": birth_date(person),
         "address": [{"use": "home", "type": "physical", "line": [line], "city": "London", "postalCode": "W1A 1AA"}],
         "generalPractitioner": [{"reference": "Practitioner/g1"}],
         "managingOrganization": {"reference": format!("Organization/{}", provider.options.practice)},
     })
 }
 
-/// `YYYYMMDD` as `YYYY-MM-DD`.
-fn day(birth_date: &str) -> String {
-    let part = |from: usize, to: usize| birth_date.get(from..to).unwrap_or_default();
+/// When somebody was born: `YYYY-MM-DD`.
+pub fn birth_date(person: &Person) -> String {
+    let part = |from: usize, to: usize| person.birth_date.get(from..to).unwrap_or_default();
     format!("{}-{}-{}", part(0, 4), part(4, 6), part(6, 8))
 }
 

@@ -1,19 +1,27 @@
 //! How the practice's system writes: EMIS in JSON with its habits, Vision in XML.
 
-use bytes::Bytes;
-use hyper::{
+use axum::http::{
     Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, HeaderValue, LOCATION},
+    header::{
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderValue, LOCATION,
+    },
 };
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    codec::fhir::{self, Format},
+    codec::{
+        fhir::{self, Format},
+        gzip,
+    },
     domain::time::Timestamp,
     systems::gp_connect::Profile,
 };
 
 use super::complaint::Complaint;
+
+/// Answers shorter than this are sent as they are, in bytes.
+const PACKED_FROM_BYTES: usize = 4096;
 
 /// The answer to a request, in the supplier's own format whatever was asked for, if it accepts both.
 pub(super) fn answer(
@@ -32,13 +40,20 @@ pub(super) fn answer(
     if profile.format == Format::Json {
         with_habits(&mut resource);
     }
-    let mut response = Response::new(Bytes::from(fhir::write(&resource, profile.format)));
+    let plain = fhir::write(&resource, profile.format);
+    let asks_for_gzip = request.headers().get(ACCEPT_ENCODING).is_some_and(|value| value == "gzip");
+    let packs = asks_for_gzip && PACKED_FROM_BYTES < plain.len();
+    let body = if packs { gzip::pack(&plain) } else { plain };
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let media = format!("{};charset=utf-8", profile.format.media_type());
     let etag = version.map(|version| format!("W/\"{version}\""));
     let location = location.filter(|_| created && status == StatusCode::CREATED);
-    for (name, value) in [(CONTENT_TYPE, Some(media)), (ETAG, etag), (LOCATION, location)] {
+    let encoding = packs.then(|| "gzip".to_owned());
+    for (name, value) in
+        [(CONTENT_TYPE, Some(media)), (ETAG, etag), (LOCATION, location), (CONTENT_ENCODING, encoding)]
+    {
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
             headers.insert(name, value);
         }

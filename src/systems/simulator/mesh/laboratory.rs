@@ -1,15 +1,21 @@
 //! A hospital laboratory that reports over MESH, as PMIP NHS003.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     codec::edifact::{
-        Header, Partner, Writer,
+        Header, Interchange, Partner, Segments, Writer, nhsack,
         pmip::{self, Code, Investigation, Kind, Link, Party, Patient, Range, Report, Specimen, Value},
     },
     domain::time::Timestamp,
-    sys::entropy::Entropy,
-    systems::{mesh::local_digits, simulator::people::Person},
+    sys::{clock::Clock, entropy::Entropy},
+    systems::{
+        mesh::{MeshClient, MeshError, Outgoing, local_digits},
+        simulator::people::Person,
+    },
 };
 
 /// Read code, name, unit, usual range, and by how much a value strays.
@@ -20,6 +26,19 @@ const TESTS: [(&str, &str, &str, f64, f64); 5] = [
     ("44J9.", "Serum urea level", "mmol/L", 2.5, 7.8),
     ("44CS.", "Serum C reactive protein level", "mg/L", 0.0, 5.0),
 ];
+
+/// How a simulated laboratory works.
+#[derive(Clone, Debug)]
+pub struct Routine {
+    /// How often it reports.
+    pub every: Duration,
+    /// The mailbox it reports to.
+    pub to: String,
+    /// The practice that asks for its reports.
+    pub practice: String,
+    /// How many people it examines, one after another, from 0.
+    pub people: u64,
+}
 
 /// A laboratory's side of its mailbox: what it sends next.
 #[derive(Debug)]
@@ -34,6 +53,43 @@ impl Laboratory {
     /// A laboratory with this EDI code, reporting to that one; the same numbers for the same seed.
     pub fn new(from: &str, to: &str, seed: u64) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), sequence: 0, entropy: Entropy::from_seed(seed) }
+    }
+
+    /// Reports to a mailbox, one person after another, and collects what is answered, until `stop` changes.
+    pub async fn run(
+        mut self,
+        client: MeshClient,
+        clock: Arc<dyn Clock>,
+        routine: Routine,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        for number in (0..routine.people.max(1)).cycle() {
+            let body = self.report(&Person::of(number), &routine.practice, clock.now());
+            if let Err(error) = self.talk(&client, &routine.to, body).await {
+                tracing::debug!(%error, "a simulated laboratory cannot reach its mailbox");
+            }
+            tokio::select! {
+                () = sleep(routine.every) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn talk(&self, client: &MeshClient, to: &str, body: Bytes) -> Result<(), MeshError> {
+        let local_id = format!("lab-{}", self.sequence);
+        let (workflow, content_type) = ("PATH_MEDRPT_V3", "application/edifact");
+        client.send(Outgoing { to, workflow, local_id: &local_id, content_type, body }).await?;
+        for id in client.inbox().await? {
+            if let Some(message) = client.get(&id).await? {
+                let segments = Segments::of(&message.body).ok();
+                let interchange = segments.as_ref().and_then(|segments| Interchange::of(segments).ok());
+                for ack in interchange.iter().flat_map(nhsack::read_all) {
+                    tracing::debug!(interchange = ack.interchange, verdict = ack.verdict.code(), "NHSACK");
+                }
+            }
+            client.acknowledge(&id).await?;
+        }
+        Ok(())
     }
 
     /// A report on a person as an interchange of its own, for which an NHSACK is wanted.

@@ -110,9 +110,8 @@ fn five(patient: usize, message: i64) -> Vec<ItemChange> {
 
 fn event(patient: usize, nhs_number: NhsNumber, message: i64) -> Event {
     let mut items = five(patient, message);
-    if message == 0 {
-        items.push(demographics(patient));
-    }
+    // As nearly every message has them; what does not change is stored once for each run.
+    items.push(demographics(patient));
     let value = format!("M{patient:07}");
     Event {
         kind: "TEST".to_owned(),

@@ -69,12 +69,19 @@ pub struct Quarantined {
 impl Hub {
     /// Takes messages in together, in order. Returns once each is durable or cannot be.
     pub async fn receive(&self, link: &Link, messages: Vec<Received>) -> Vec<Outcome> {
+        let messages = messages.into_iter().map(|message| (message.raw.clone(), message)).collect();
+        self.receive_essence(link, messages).await
+    }
+
+    /// The same for protocols that dress a message anew at each attempt: with each, the bytes by which a repetition
+    /// is known.
+    pub async fn receive_essence(&self, link: &Link, messages: Vec<(Bytes, Received)>) -> Vec<Outcome> {
         let (now, quality) = (self.now(), self.clock.quality());
         let mut appends = Vec::with_capacity(messages.len());
         let mut notes = Vec::with_capacity(messages.len());
-        for Received { event, format, raw } in messages {
+        for (essence, Received { event, format, raw }) in messages {
             let name = [self.identity.id.as_str(), link.name(), &event.sender, &event.source_id];
-            let identity = Some(Identity::of(&name.map(str::as_bytes), &raw));
+            let identity = Some(Identity::of(&name.map(str::as_bytes), &essence));
             let (lane, entry) = (Lane::of(event.class), entry(link, &event, format, raw, now));
             let entry = Entry { clock: quality, ..entry };
             // An entry that cannot be encoded becomes an empty payload, which the journal refuses.

@@ -3,6 +3,7 @@
 //! **Invariant.** An edge acknowledges only with the [`Durable`](crate::flow::receive::Durable) that `flow`
 //! gave it, and knows no other edge.
 
+pub mod adastra;
 pub mod analyser;
 pub mod emis;
 pub mod gp_connect;

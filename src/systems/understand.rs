@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-use super::{analyser, hl7, mesh};
+use super::{adastra, analyser, hl7, mesh};
 
 /// A summary is a few hundred bytes; the longest kind, sender and faults make it no more than this.
 const SUMMARY_BYTES_MAX: usize = 64 << 10;
@@ -17,6 +17,8 @@ const SUMMARY_BYTES_MAX: usize = 64 << 10;
 pub fn translate_entry(entry: &Entry) -> Option<Event> {
     let summary: Summary = cbor::decode(&entry.body, SUMMARY_BYTES_MAX).ok()?;
     match summary.format.as_str() {
+        adastra::ITK => adastra::translate_itk(entry),
+        adastra::CASE => adastra::translate_case(entry),
         analyser::FORMAT => analyser::translate_entry(entry),
         hl7::FORMAT => hl7::translate_entry(entry),
         mesh::FORMAT => mesh::translate_entry(entry),

@@ -74,18 +74,12 @@ pub enum Broken {
     /// It has no tracking id.
     #[error("The trackingid is missing")]
     TrackingId,
-    /// auditIdentity is missing, or no ODS identity.
+    /// auditIdentity is there, and is no ODS identity.
     #[error("auditIdentity is not an ODS identity")]
     AuditIdentity,
-    /// senderAddress is missing.
-    #[error("senderAddress is missing")]
-    SenderAddress,
     /// It is addressed to others.
     #[error("The message is not addressed to this organisation")]
     NotAddressed,
-    /// handlingSpecification says nothing of the interaction.
-    #[error("handlingSpecification has no interaction")]
-    Handling,
     /// The manifest's count attribute does not count its items.
     #[error("The manifest count does not match its manifestitems")]
     ManifestCount,
@@ -107,6 +101,9 @@ pub enum Broken {
     /// A payload holds no clinical document.
     #[error("A payload is no ClinicalDocument")]
     NoDocument,
+    /// Its documents are about several people.
+    #[error("The documents are about more than one patient")]
+    SeveralPatients,
     /// A document has no id: nobody could tell it from another.
     #[error("A ClinicalDocument has no id")]
     DocumentId,
@@ -143,10 +140,8 @@ pub struct Distribution<'a, 'input> {
     pub service: &'a str,
     /// The tracking id.
     pub tracking_id: &'a str,
-    /// The sender's address.
+    /// Whom it is from.
     pub sender: &'a str,
-    /// What the sender wants done with it.
-    pub interaction: &'a str,
     /// Each payload's profile and its document.
     pub documents: Vec<(Profile, Node<'a, 'input>)>,
 }
@@ -174,13 +169,12 @@ pub fn read<'a, 'input>(
     check_soap(header, addressed).map_err(broken)?;
     let (Some(envelope), Some(inner)) = (envelope, inner) else { return Err(broken(Broken::Envelope)) };
     let service = attribute(inner, "service");
-    let interaction = check_header(inner, addressed).map_err(broken)?;
+    check_header(inner, addressed).map_err(broken)?;
     if service != text_at(header, &["Action"]) {
         return Err(broken(Broken::ActionIsNotService));
     }
     let documents = payloads(envelope, inner).map_err(broken)?;
-    let sender = child(inner, "senderAddress").map(|node| attribute(node, "uri")).unwrap_or_default();
-    Ok(Distribution { message_id, service, tracking_id, sender, interaction, documents })
+    Ok(Distribution { message_id, service, tracking_id, sender: sender(inner), documents })
 }
 
 /// Bytes that are no tree at all break the first rule.
@@ -233,16 +227,13 @@ fn check_security(security: Option<Node<'_, '_>>, optional: bool) -> Result<(), 
     if named || optional { Ok(()) } else { Err(Broken::Username) }
 }
 
-fn check_header<'a>(header: Node<'a, '_>, addressed: &Addressed) -> Result<&'a str, Broken> {
+fn check_header(header: Node<'_, '_>, addressed: &Addressed) -> Result<(), Broken> {
     if attribute(header, "trackingid").is_empty() {
         return Err(Broken::TrackingId);
     }
-    let identity = at(header, &["auditIdentity", "id"]).map(|id| attribute(id, "uri")).unwrap_or_default();
-    if identity.strip_prefix(AUDIT_IDENTITY).is_none_or(str::is_empty) {
+    let identity = at(header, &["auditIdentity", "id"]).map(|id| attribute(id, "uri"));
+    if identity.is_some_and(|uri| uri.strip_prefix(AUDIT_IDENTITY).is_none_or(str::is_empty)) {
         return Err(Broken::AuditIdentity);
-    }
-    if child(header, "senderAddress").is_none_or(|sender| attribute(sender, "uri").is_empty()) {
-        return Err(Broken::SenderAddress);
     }
     let is_ours = |uri: &str| {
         // An ODS address may name a part of the organisation: `…:ods:5LC01:reception`.
@@ -255,10 +246,14 @@ fn check_header<'a>(header: Node<'a, '_>, addressed: &Addressed) -> Result<&'a s
     {
         return Err(Broken::NotAddressed);
     }
-    let handling = child(header, "handlingSpecification").ok_or(Broken::Handling)?;
-    let says = |spec: &Node<'_, '_>| attribute(*spec, "key").ends_with(":interaction");
-    let interaction = children(handling, "spec").find(says).map(|spec| attribute(spec, "value"));
-    interaction.filter(|interaction| !interaction.is_empty()).ok_or(Broken::Handling)
+    Ok(())
+}
+
+/// Whom it is from: the sender's address, else the identity it is audited under.
+fn sender<'a>(header: Node<'a, '_>) -> &'a str {
+    let address = child(header, "senderAddress").map(|node| attribute(node, "uri"));
+    let identity = || at(header, &["auditIdentity", "id"]).map(|id| attribute(id, "uri"));
+    address.filter(|uri| !uri.is_empty()).or_else(identity).unwrap_or_default()
 }
 
 fn payloads<'a, 'input>(

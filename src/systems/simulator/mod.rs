@@ -3,6 +3,7 @@
 //! They speak as the real ones do, wait for acknowledgements as the real ones do, and repeat a message
 //! under the same identifier until it is accepted.
 
+pub mod adastra;
 pub mod analyser;
 pub mod gp_connect;
 pub mod mesh;

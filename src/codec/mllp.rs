@@ -94,6 +94,19 @@ impl Deframer {
         matches!(self.state, State::Between)
     }
 
+    /// Whether all of a message has come but the very last byte of its frame. Some senders never send that one, and
+    /// wait: whoever reads the stream decides for how long, and then calls [`Deframer::end_frame`].
+    pub fn lacks_last_byte(&self) -> bool {
+        let fits = self.buffer.len() <= self.message_bytes_max + 1;
+        self.state == State::Inside && fits && self.buffer.last() == Some(&END)
+    }
+
+    /// Takes the message that [`Deframer::lacks_last_byte`] speaks of. If the byte comes after all, it stands between
+    /// frames, where line ends do not matter.
+    pub fn end_frame(&mut self) -> Option<Frame> {
+        self.lacks_last_byte().then(|| self.take(self.buffer.len() - 1, 1))
+    }
+
     /// Bytes that wait for the rest of their frame.
     pub fn held_bytes(&self) -> usize {
         self.buffer.len()
@@ -261,6 +274,20 @@ mod tests {
             let found = frames(&mut deframer);
             assert_eq!(matches!(found[..], [Frame::Message(_)]), taken, "{length}");
         }
+    }
+
+    #[test]
+    fn complaint_a_sender_that_forgets_the_last_byte_waits_for_ever() {
+        let mut deframer = Deframer::new(100);
+        deframer.push(b"\x0bone");
+        assert!(!deframer.lacks_last_byte() && deframer.end_frame().is_none());
+        deframer.push(b"\x1c");
+        assert_eq!(deframer.next_frame(), None, "the byte may be on its way");
+        assert!(deframer.lacks_last_byte());
+        assert_eq!(deframer.end_frame(), Some(message("one")));
+        deframer.push(b"\r\x0btwo\x1c\r");
+        assert_eq!(frames(&mut deframer), [message("two")]);
+        assert_eq!(deframer.garbage_bytes(), 0);
     }
 
     proptest! {

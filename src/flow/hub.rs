@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         time::Timestamp,
     },
     journal::{self, Closed, Journal, Lane, LaneReader},
+    store::{View, cache::Cache},
     sys::{clock::Clock, disk::Disk, relay::Relay},
 };
 
@@ -97,6 +99,10 @@ pub struct Hub {
     recent: Mutex<VecDeque<RecentMessage>>,
     centre: Mutex<CentreStatus>,
     view: Mutex<ViewStatus>,
+    /// The record view while it is open.
+    pub(super) records: ArcSwapOption<View>,
+    /// Kept answers, if there is a cache.
+    pub(super) cache: OnceLock<Arc<Cache>>,
 }
 
 impl Hub {
@@ -146,6 +152,8 @@ impl Hub {
             recent: Mutex::default(),
             centre: Mutex::new(centre),
             view: Mutex::default(),
+            records: ArcSwapOption::empty(),
+            cache: OnceLock::new(),
         }))
     }
 
@@ -213,6 +221,11 @@ impl Hub {
     pub(super) fn silence(&self) -> Duration {
         let answered = self.answered_ms.load(Ordering::Relaxed);
         Duration::from_millis(self.elapsed_ms().saturating_sub(answered))
+    }
+
+    /// How long the hub has run, by the monotonic clock.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     fn elapsed_ms(&self) -> u64 {

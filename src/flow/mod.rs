@@ -4,15 +4,18 @@
 pub mod alarm;
 pub mod aside;
 pub mod ask;
+pub mod cache;
 pub mod deliver;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;
 pub mod link;
+pub mod matches;
 pub mod obey;
 pub mod operate;
 mod operating;
 mod parking;
+pub mod read;
 pub mod receive;
 pub mod send;
 pub mod status;

@@ -16,19 +16,24 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    domain::{entry::Entry, record::Event},
+    domain::{
+        entry::Entry,
+        matching::{DECISION_KIND, Decision},
+        record::Event,
+    },
     journal::{Closed, LogReader, Position, Record},
     store::{Applied, Opened, RebuildReason, Told, View, ViewError},
     sys::{entropy::Entropy, priority::give_way},
 };
 
-use super::{alarm::AlarmCode, hub::Hub, receive::decode};
+use super::{alarm::AlarmCode, hub::Hub, matches, receive::decode};
 
 /// The view's name as a consumer of the journal.
 pub const VIEW: &str = "view";
 /// Taken in together: the more, the fewer writes for a patient with several messages.
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 1000;
+const APPLIED_TOGETHER: usize = 32;
 /// How often the view is made durable, and after how many bytes of messages at the latest. Seldom, because what
 /// comes together is written once; until then the journal keeps what the view is made of.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
@@ -121,6 +126,8 @@ impl Keeping {
 
     fn follow_to_the_end(&mut self) -> Result<(), Failure> {
         let (view, opened) = View::open(&self.directory, &mut self.entropy)?;
+        let view = Arc::new(view);
+        let _withdrawn_at_the_end = Offered::to(&self.hub, &view);
         let shared = Arc::clone(self.hub.journal.shared());
         let position = view.position()?;
         self.begin(&opened, &view)?;
@@ -156,27 +163,45 @@ impl Keeping {
     }
 
     fn apply(&self, view: &View, records: &[Record], next: Position) -> Result<(), Failure> {
-        let read: Vec<(Position, Entry, Event)> = records
+        let read: Vec<(Position, Entry, Understood)> = records
             .iter()
             .filter(|record| record.placed.lane.class().is_some())
             .filter_map(|record| Some((record.position, decode(&record.payload)?)))
-            .filter_map(|(position, entry)| Some((position, (self.hub.translate)(&entry)?, entry)))
-            .map(|(position, event, entry)| (position, entry, event))
+            .filter_map(|(position, entry)| Some((position, self.understand(&entry)?, entry)))
+            .map(|(position, understood, entry)| (position, entry, understood))
             .collect();
         let applied: Vec<Applied<'_>> = read
             .iter()
-            .map(|(position, entry, event)| Applied {
+            .map(|(position, entry, understood)| Applied {
                 system: &entry.system,
                 received: entry.at,
                 position: *position,
-                told: Told::Event(event),
+                told: match understood {
+                    Understood::Event(event) => Told::Event(event),
+                    Understood::Decision(decision) => Told::Decision(decision),
+                },
             })
             .collect();
-        view.apply(&applied, next)?;
+        // A few at a time, so that readers need not wait for all.
+        let mut rest = applied.as_slice();
+        while let Some((some, later)) = rest.split_at_checked(APPLIED_TOGETHER) {
+            view.apply(some, later.first().map_or(next, |applied| applied.position))?;
+            rest = later;
+        }
+        view.apply(rest, next)?;
         let mut status = self.hub.view_status();
         status.applied += records.len() as u64;
         status.caught_up = false;
         Ok(())
+    }
+
+    fn understand(&self, entry: &Entry) -> Option<Understood> {
+        if entry.kind == DECISION_KIND
+            && let Some(decision) = matches::decision_of(entry)
+        {
+            return Some(Understood::Decision(decision));
+        }
+        (self.hub.translate)(entry).map(Understood::Event)
     }
 
     fn begin(&self, opened: &Opened, view: &View) -> Result<(), Failure> {
@@ -206,6 +231,28 @@ impl Keeping {
 
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// What an entry says.
+enum Understood {
+    Event(Event),
+    Decision(Decision),
+}
+
+/// Readers find the view at the hub for as long as this lives.
+struct Offered<'a>(&'a Hub);
+
+impl<'a> Offered<'a> {
+    fn to(hub: &'a Hub, view: &Arc<View>) -> Self {
+        hub.records.store(Some(Arc::clone(view)));
+        Self(hub)
+    }
+}
+
+impl Drop for Offered<'_> {
+    fn drop(&mut self) {
+        self.0.records.store(None);
     }
 }
 

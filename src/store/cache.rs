@@ -143,6 +143,8 @@ struct Kept {
     reached: (Timestamp, Duration),
     /// When that was last written down.
     noted: Duration,
+    /// How often something was purged: what was being written meanwhile may have been meant.
+    purges: u64,
 }
 
 /// What a file holds.
@@ -170,7 +172,8 @@ impl Cache {
         }
         disk.create_directory(directory).map_err(CacheError::disk("creating its folder"))?;
         let key = if policy.is_some() { read_key(disk.as_ref(), directory)? } else { [0; 32] };
-        let kept = Kept { ends: BTreeMap::new(), reached: (now.wall, now.elapsed), noted: now.elapsed };
+        let kept =
+            Kept { ends: BTreeMap::new(), reached: (now.wall, now.elapsed), noted: now.elapsed, purges: 0 };
         let cache = Self { directory: directory.to_owned(), disk, policy, key, kept: Mutex::new(kept) };
         cache.take_stock(now)?;
         cache.sweep(now)?;
@@ -202,26 +205,20 @@ impl Cache {
         if policy.keep_for < reason || !policy.systems.contains(&snapshot.system) {
             return Err(CacheError::NotAllowed);
         }
-        let mut kept = self.lock();
-        kept.go_on(now);
-        if kept.is_clock_behind(now) {
-            return Err(CacheError::ClockBehind);
-        }
         let name = self.name(&snapshot.nhs_number, &snapshot.system);
-        if ANSWERS_MAX <= kept.ends.len() && !kept.ends.contains_key(&name) {
-            return Err(CacheError::Full);
-        }
+        let purges = self.admit(name, now)?;
         // From when it was answered, or from now if that is said to be later.
         let ends = snapshot.as_at.min(now.wall).plus(policy.keep);
-        let stored = Stored { v: 1, ends, answer: snapshot.into() };
-        let bytes = cbor::encode(&stored).map_err(|_| CacheError::Encoding)?;
-        if ANSWER_BYTES_MAX < bytes.len() {
-            return Err(CacheError::Full);
-        }
-        let packed =
-            zstd::bulk::compress(&bytes, LEVEL).map_err(CacheError::disk("compressing an answer"))?;
+        let packed = pack(Stored { v: 1, ends, answer: snapshot.into() })?;
+        // Readers do not wait for the disk.
         replace_file(self.disk.as_ref(), &self.path(name, ends), &packed)
             .map_err(CacheError::disk("writing an answer"))?;
+        let mut kept = self.lock();
+        if kept.purges != purges {
+            drop(kept);
+            self.remove(name, ends)?;
+            return Err(CacheError::NotAllowed);
+        }
         if let Some(before) = kept.ends.insert(name, ends)
             && before != ends
         {
@@ -230,30 +227,56 @@ impl Cache {
         Ok(ends)
     }
 
+    /// Whether there is room for an answer and the clock is right; how often something was purged until now.
+    fn admit(&self, name: Name, now: CacheTime) -> Result<u64, CacheError> {
+        let mut kept = self.lock();
+        kept.go_on(now);
+        if kept.is_clock_behind(now) {
+            return Err(CacheError::ClockBehind);
+        }
+        if ANSWERS_MAX <= kept.ends.len() && !kept.ends.contains_key(&name) {
+            return Err(CacheError::Full);
+        }
+        Ok(kept.purges)
+    }
+
     /// What is kept of a patient and has not ended. What cannot be read is thrown away.
     pub fn read(&self, patient: &NhsNumber, now: CacheTime) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for (name, ends) in self.standing(patient, now) {
+            match self.read_one(name, ends).filter(|answer| answer.nhs_number == *patient) {
+                Some(answer) => answers.push(answer),
+                None => self.forget_damaged(name, ends),
+            }
+        }
+        answers
+    }
+
+    /// A patient's answers that have not ended.
+    fn standing(&self, patient: &NhsNumber, now: CacheTime) -> Vec<(Name, Timestamp)> {
         let mut kept = self.lock();
         kept.go_on(now);
         if kept.is_clock_behind(now) {
             return Vec::new();
         }
         let late = kept.reached.0;
-        let found: Vec<(Name, Timestamp)> =
-            self.of_patient(&kept, patient).into_iter().filter(|(_, ends)| late < *ends).collect();
-        let mut answers = Vec::with_capacity(found.len());
-        for (name, ends) in found {
-            match self.read_one(name, ends).filter(|answer| answer.nhs_number == *patient) {
-                Some(answer) => answers.push(answer),
-                None => {
-                    tracing::warn!("a cached answer cannot be read and is thrown away");
-                    kept.ends.remove(&name);
-                    if let Err(error) = self.remove(name, ends) {
-                        tracing::warn!(%error, "a damaged cached answer cannot be removed");
-                    }
-                }
-            }
+        self.of_patient(&kept, patient).into_iter().filter(|(_, ends)| late < *ends).collect()
+    }
+
+    /// Throws away what cannot be read, unless it was replaced or purged in the meantime.
+    fn forget_damaged(&self, name: Name, ends: Timestamp) {
+        let mut kept = self.lock();
+        if kept.ends.get(&name) != Some(&ends) {
+            return;
         }
-        answers
+        tracing::warn!("a cached answer cannot be read and is thrown away");
+        kept.ends.remove(&name);
+        if let Err(error) = self.remove(name, ends) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a damaged cached answer cannot be removed"
+            );
+        }
     }
 
     /// How much longer what a system answered of a patient is kept; none if nothing is.
@@ -270,6 +293,7 @@ impl Cache {
     /// The disk fails: it must be tried again.
     pub fn purge(&self, patient: &NhsNumber) -> Result<usize, CacheError> {
         let mut kept = self.lock();
+        kept.purges += 1;
         let found = self.of_patient(&kept, patient);
         self.remove_all(&mut kept, found)
     }
@@ -280,6 +304,7 @@ impl Cache {
     /// The disk fails: it must be tried again.
     pub fn purge_of_system(&self, patient: &NhsNumber, system: &str) -> Result<usize, CacheError> {
         let mut kept = self.lock();
+        kept.purges += 1;
         let name = self.name(patient, system);
         let found = kept.ends.get(&name).map(|ends| (name, *ends)).into_iter().collect();
         self.remove_all(&mut kept, found)
@@ -424,6 +449,17 @@ impl Kept {
         let onward = moment.plus(now.elapsed.saturating_sub(at));
         self.reached = (onward.max(now.wall), now.elapsed.max(at));
     }
+}
+
+fn pack(stored: Stored) -> Result<Vec<u8>, CacheError> {
+    let bytes = cbor::encode(&stored).map_err(|_| CacheError::Encoding)?;
+    if ANSWER_BYTES_MAX < bytes.len() {
+        return Err(CacheError::Full);
+    }
+    let mut compressor =
+        zstd::bulk::Compressor::new(LEVEL).map_err(CacheError::disk("compressing an answer"))?;
+    compressor.include_checksum(true).map_err(CacheError::disk("compressing an answer"))?;
+    compressor.compress(&bytes).map_err(CacheError::disk("compressing an answer"))
 }
 
 fn check(policy: &CachePolicy) -> Result<(), CacheError> {

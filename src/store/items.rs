@@ -10,7 +10,10 @@ use super::{
     value::{Content, Field, Item, Stamp},
     wire::{Reader, Writer},
 };
-use crate::domain::record::{FieldChange, ItemChange};
+use crate::domain::{
+    one_record::When,
+    record::{FieldChange, ItemChange, ItemKind},
+};
 
 /// Longest text of one field that stands in the item, in bytes; a longer one goes to a file.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -41,8 +44,20 @@ impl State {
                 Err(index) => said.fields.insert(index, field),
             }
         }
+        self.note_booking(patient, change);
         self.shelf.say(patient, keys::item(change.kind, system, &change.key), said);
         Ok(())
+    }
+
+    /// Notes on which day a person has an appointment, so that those booked for a day are found without reading all.
+    fn note_booking(&mut self, patient: u64, change: &ItemChange) {
+        let start = change.fields.iter().find_map(|(name, change)| match change {
+            FieldChange::Set(text) if *name == "start" => When::parse(text),
+            _ => None,
+        });
+        if let Some(start) = start.filter(|start| change.kind == ItemKind::Appointment && start.is_day()) {
+            self.shelf.put(keys::booked(start.day(), patient), Some(Vec::new()));
+        }
     }
 
     /// Notes the documents and messages that a message withdraws, whether or not they have come yet.

@@ -44,6 +44,8 @@ pub(super) enum Room {
     Meta = b'm',
     /// The short number of a field's or system's name.
     Name = b'n',
+    /// A day on which a person has, or had, an appointment.
+    Booked = b'o',
     /// A patient.
     Patient = b'p',
     /// Something for people to repair.
@@ -59,7 +61,7 @@ pub(super) enum Room {
 }
 
 impl Room {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Alias,
         Self::Child,
         Self::Doubt,
@@ -67,6 +69,7 @@ impl Room {
         Self::Local,
         Self::Meta,
         Self::Name,
+        Self::Booked,
         Self::Patient,
         Self::Repair,
         Self::Body,
@@ -135,6 +138,25 @@ pub(super) fn claim(number: &NhsNumber, patient: u64) -> Vec<u8> {
 /// The person, from a key made by [`claim`].
 pub(super) fn claimant_of(key: &[u8]) -> Option<u64> {
     split_number(key.get(1 + NHS_NUMBER_BYTES..)?).map(|(number, _)| number)
+}
+
+/// The key that says that a person has an appointment on a day (`20260105`).
+pub(super) fn booked(day: u32, patient: u64) -> Vec<u8> {
+    let mut key = vec![Room::Booked.letter()];
+    key.extend(day.to_be_bytes());
+    push_number(&mut key, patient);
+    key
+}
+
+/// The beginning of the keys made by [`booked`] for a day.
+pub(super) fn booked_on(day: u32) -> Vec<u8> {
+    booked(day, 0).into_iter().take(5).collect()
+}
+
+/// Day and person, from a key made by [`booked`].
+pub(super) fn booking_of(key: &[u8]) -> Option<(u32, u64)> {
+    let day = u32::from_be_bytes(*key.get(1..)?.first_chunk()?);
+    Some((day, split_number(key.get(5..)?)?.0))
 }
 
 /// The key of what says that a document or message of a system was withdrawn.
@@ -370,6 +392,8 @@ mod tests {
         }
         let number = NhsNumber::parse("9990000018").unwrap();
         assert_eq!(nhs_number_of(&claim(&number, 7)), Some(number));
+        assert_eq!(booking_of(&booked(20_260_105, 300)), Some((20_260_105, 300)));
+        assert!(booked(20_260_105, 300).starts_with(&booked_on(20_260_105)));
         assert_eq!(claimant_of(&claim(&number, 70_000)), Some(70_000));
         assert_eq!((part("D1"), part(&"d".repeat(65)).len()), ("D1".to_owned(), 39));
         assert_eq!(Room::of(b"z"), None);

@@ -57,7 +57,9 @@ use std::{
 
 pub use identity::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
 pub use open::{Opened, RebuildReason};
-pub use people::{CASES_MAX, MatchCase, MatchDetail, MatchDoubt, MatchPerson, Matches, PersonDetail};
+pub use people::{
+    BOOKED_MAX, CASES_MAX, MatchCase, MatchDetail, MatchDoubt, MatchPerson, Matches, PersonDetail,
+};
 pub use read::{
     FieldValue, ITEMS_MAX, JOINED_MAX, KnownIdentifier, PatientRecord, RecordItem, Source, Version,
 };
@@ -256,6 +258,22 @@ impl View {
     /// The view is closed.
     pub fn counts(&self) -> Result<Counts, ViewError> {
         self.read(|state| Ok(state.counts.counts()))
+    }
+
+    /// Who has, or had, an appointment on a day (`20260105`), at most [`BOOKED_MAX`]: their records tell more.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn booked(&self, day: u32) -> Result<Vec<PatientId>, ViewError> {
+        self.read(|state| state.booked(day))
+    }
+
+    /// Forgets who had an appointment before a day; their records keep the appointments.
+    ///
+    /// # Errors
+    /// The view is closed from now on.
+    pub fn forget_bookings_before(&self, day: u32) -> Result<(), ViewError> {
+        self.change(|state, _| state.forget_bookings_before(day))
     }
 
     /// What people have to decide about who is who: persons who gave an NHS number and were not linked to it, the least

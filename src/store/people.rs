@@ -29,6 +29,9 @@ const CLAIMANTS_MAX: usize = 256;
 /// Cases that are listed at once: more than people decide in a week.
 pub const CASES_MAX: usize = 1000;
 
+/// People who are booked on one day that are found: ten times what a polyclinic sees.
+pub const BOOKED_MAX: usize = 5000;
+
 /// Why a person who gave an NHS number was not linked to it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum MatchDoubt {
@@ -118,6 +121,8 @@ pub struct PersonDetail {
 pub(super) struct Holding {
     /// The patient who is found by it.
     pub(super) main: Vec<u64>,
+    /// One of them has it for sure.
+    pub(super) sure: bool,
     /// Those whom people should look at.
     pub(super) apart: Vec<(Vec<u64>, MatchDoubt)>,
 }
@@ -131,6 +136,8 @@ pub(super) struct Whole {
     pub(super) persons: BTreeSet<u64>,
     /// The number that joins them, if one does.
     pub(super) number: Option<NhsNumber>,
+    /// It is sure of one of them: verified, or decided by people.
+    pub(super) sure: bool,
     /// There are more than are read.
     pub(super) truncated: bool,
 }
@@ -166,13 +173,14 @@ impl State {
         held.sort_by_key(|(place, ..)| *place);
         let roots: Vec<u64> = held.iter().map(|(_, root, _)| *root).collect();
         let holders: Vec<Holder> = held.into_iter().map(|(.., holder)| holder).collect();
+        let sure = holders.iter().any(|holder| holder.sure);
         let groups = matching::groups(&holders);
         let mut groups = groups
             .into_iter()
             .map(|group| group.into_iter().filter_map(|at| roots.get(at).copied()).collect());
         let main = groups.next().unwrap_or_default();
         apart.extend(groups.map(|group| (group, MatchDoubt::Unverified)));
-        Ok(Holding { main, apart })
+        Ok(Holding { main, sure, apart })
     }
 
     fn standing(
@@ -217,9 +225,10 @@ impl State {
             number = if numbers.len() == 1 { numbers.pop_first() } else { None };
         }
         let Some(number) = number else {
-            return Ok(Whole { patient: root, persons, number: None, truncated });
+            return Ok(Whole { patient: root, persons, number: None, sure: false, truncated });
         };
-        let Holding { main, apart } = self.holding(&number)?;
+        let Holding { main, apart, sure } = self.holding(&number)?;
+        let mains = main.clone();
         let groups = std::iter::once(main).chain(apart.into_iter().map(|(group, _)| group));
         let own: Vec<Vec<u64>> =
             groups.filter(|group| group.iter().any(|holder| persons.contains(holder))).collect();
@@ -230,7 +239,8 @@ impl State {
             truncated |= cut;
         }
         let patient = group.and_then(|group| group.iter().min()).copied().unwrap_or(root);
-        Ok(Whole { patient, persons, number: Some(number), truncated })
+        let sure = sure && group == Some(&mains);
+        Ok(Whole { patient, persons, number: Some(number), sure, truncated })
     }
 
     fn tree(&self, person: u64) -> Result<(BTreeSet<u64>, bool), ViewError> {
@@ -259,6 +269,16 @@ impl State {
         Ok(())
     }
 
+    /// Those who have, or had, an appointment on a day.
+    pub(super) fn booked(&self, day: u32) -> Result<Vec<PatientId>, ViewError> {
+        let mut found = BTreeSet::new();
+        for key in self.shelf.scan(&keys::booked_on(day), BOOKED_MAX)?.keys() {
+            let (_, person) = keys::booking_of(key).ok_or(ViewError::Damaged("a booking cannot be read"))?;
+            found.insert(PatientId(self.whole(person)?.patient));
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// The cases for people to decide.
     pub(super) fn matches(&self) -> Result<Matches, ViewError> {
         let mut found = Matches::default();
@@ -275,7 +295,7 @@ impl State {
     }
 
     fn cases(&self, number: &NhsNumber) -> Result<Vec<MatchCase>, ViewError> {
-        let Holding { main, apart } = self.holding(number)?;
+        let Holding { main, apart, .. } = self.holding(number)?;
         let claims = self.claims(number)?;
         let persons = |roots: &[u64]| -> Result<Vec<MatchPerson>, ViewError> {
             roots.iter().map(|root| self.match_person(*root, claims.get(root))).collect()

@@ -35,6 +35,9 @@ pub struct PatientRecord {
     pub patient: PatientId,
     /// The number that joins its systems, if one does.
     pub nhs_number: Option<NhsNumber>,
+    /// One of them has it for sure: verified by its sender, or decided by people. Only then may others be asked about
+    /// it.
+    pub is_sure: bool,
     /// Normally the same; more if a system merged persons with different numbers among its own.
     pub nhs_numbers: BTreeSet<NhsNumber>,
     /// Local identifiers, by system.
@@ -178,11 +181,12 @@ impl State {
         if self.shelf.get(&keys::numbered(Room::Patient, patient.0))?.is_none() {
             return Ok(None);
         }
-        let Whole { patient, persons, number, truncated } = self.whole(patient.0)?;
+        let Whole { patient, persons, number, sure, truncated } = self.whole(patient.0)?;
         let (items, cut) = self.read_items(&persons)?;
         let mut record = PatientRecord {
             patient: PatientId(patient),
             nhs_number: number,
+            is_sure: sure,
             nhs_numbers: number.into_iter().collect(),
             identifiers: BTreeSet::new(),
             items,
@@ -215,7 +219,7 @@ impl State {
         number: &NhsNumber,
         persons: &BTreeSet<u64>,
     ) -> Result<Vec<(String, MatchDoubt)>, ViewError> {
-        let Holding { main, apart } = self.holding(number)?;
+        let Holding { main, apart, .. } = self.holding(number)?;
         let mut found = BTreeSet::new();
         let groups = apart.into_iter().chain([(main, MatchDoubt::Unverified)]);
         for (root, doubt) in

@@ -100,6 +100,11 @@ pub enum DisagreementKind {
 }
 
 impl DisagreementKind {
+    /// Its stable code in lists and logs.
+    pub const fn code(self) -> &'static str {
+        self.repair().code()
+    }
+
     pub(super) const fn repair(self) -> RepairKind {
         match self {
             Self::NhsNumberOfAnother => RepairKind::NhsNumberOfAnother,

@@ -17,6 +17,8 @@ pub(super) const FORMAT: u64 = 2;
 pub(super) const REPAIRS_KEPT: usize = 10_000;
 /// How many more may gather before the oldest are removed, so that each removal is worth its scan.
 const REPAIRS_SLACK: usize = 1_000;
+/// Days of appointments forgotten at once: more go the next time.
+const BOOKINGS_FORGOTTEN: usize = 10_000;
 /// Longest sender's message identifier that is kept, in bytes; HL7 v2.4 allows 20 for MSH-10.
 pub(super) const SOURCE_ID_BYTES_MAX: usize = 64;
 
@@ -91,6 +93,14 @@ impl State {
         } else if self.shelf.has_many_identities() {
             self.shelf.spill_identity(self.head())?;
         }
+        Ok(())
+    }
+
+    /// Forgets on which days before `day` people had appointments.
+    pub(super) fn forget_bookings_before(&mut self, day: u32) -> Result<(), ViewError> {
+        let found = self.shelf.scan(&[Room::Booked.letter()], BOOKINGS_FORGOTTEN)?;
+        let past = found.into_keys().take_while(|key| keys::booking_of(key).is_some_and(|(of, _)| of < day));
+        past.for_each(|key| self.shelf.put(key, None));
         Ok(())
     }
 

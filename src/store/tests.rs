@@ -272,7 +272,11 @@ fn merges_come_in_any_order_and_go_round_in_no_circle() {
         let arranged: Vec<Event> = order.iter().map(|index| events[*index].clone()).collect();
         apply(&view, &arranged);
         let record = comparable(record_of(&view, "A"));
-        let other = PatientRecord { nhs_number: record.nhs_number, ..comparable(record_of(&view, "C")) };
+        let other = PatientRecord {
+            nhs_number: record.nhs_number,
+            is_sure: record.is_sure,
+            ..comparable(record_of(&view, "C"))
+        };
         assert_eq!(other, record);
         for index in 0..2 {
             let patient = view.find_by_nhs_number(&number(index)).unwrap().unwrap();
@@ -366,6 +370,36 @@ fn large_values_go_to_files_and_nothing_in_sled_is_over_the_limit() {
     assert_eq!(value(&record_of(&view, "A"), "text"), None);
     assert_eq!(record_of(&view, "A").items[&ItemKind::Encounter][0].versions, 18);
     assert_eq!(value(&record_of(&view, "B"), "h").as_deref(), Some(line.as_str()));
+}
+
+#[test]
+fn those_booked_on_a_day_are_found() {
+    let home = Temporary::new();
+    let (view, _) = open(&home.0);
+    let book = |moment, local: &str, start: &str| {
+        let mut event = event(moment, None, &[local]);
+        let start = vec![("start", FieldChange::Set(start.to_owned()))];
+        event.items.push(ItemChange::new(ItemKind::Appointment, format!("S{moment}"), start));
+        event
+    };
+    apply(
+        &view,
+        &[
+            book(1, "A", "2026-01-06T09:00:00"),
+            book(2, "A", "202601061000"),
+            book(3, "B", "20260106"),
+            book(4, "C", "2026-01-07T09:00:00"),
+            book(5, "D", "2026-01"),
+        ],
+    );
+    let found = view.booked(20_260_106).unwrap();
+    let whose = ["A", "B"].map(|local| view.find_by_identifier("rio", &identifier(local)).unwrap().unwrap());
+    assert_eq!(found, whose);
+    view.forget_bookings_before(20_260_107).unwrap();
+    view.flush().unwrap();
+    drop(view);
+    let (view, _) = open(&home.0);
+    assert_eq!((view.booked(20_260_106).unwrap().len(), view.booked(20_260_107).unwrap().len()), (0, 1));
 }
 
 #[test]

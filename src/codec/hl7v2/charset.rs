@@ -10,8 +10,11 @@ pub enum Charset {
     Absent,
     /// `ASCII`, `ISO IR6`: as [`Charset::Absent`], since senders that say so send accents all the same.
     Ascii,
-    /// `8859/1`.
+    /// `8859/1`, and what senders write who mean Windows' own (1252): where ISO 8859-1 has control characters, which
+    /// no message holds, that has quotes and dashes.
     Latin1,
+    /// `8859/15`: ISO 8859-1 with the euro sign and seven letters more.
+    Latin9,
     /// `UNICODE UTF-8`.
     Utf8,
     /// Anything else: kept as bytes; shown as UTF-8 where it is, with U+FFFD where it is not.
@@ -26,7 +29,8 @@ impl Charset {
         match name.as_slice() {
             b"" => Self::Absent,
             b"ASCII" | b"USASCII" | b"ISOIR6" => Self::Ascii,
-            b"88591" | b"ISO88591" | b"ISOIR100" | b"LATIN1" => Self::Latin1,
+            b"88591" | b"ISO88591" | b"ISOIR100" | b"LATIN1" | b"WINDOWS1252" | b"CP1252" => Self::Latin1,
+            b"885915" | b"ISO885915" | b"LATIN9" => Self::Latin9,
             b"UNICODEUTF8" | b"UTF8" | b"UNICODE" => Self::Utf8,
             _ => Self::Unknown,
         }
@@ -36,6 +40,7 @@ impl Charset {
     pub fn decode<'a>(self, bytes: &'a [u8]) -> Cow<'a, str> {
         match (self, std::str::from_utf8(bytes)) {
             (Self::Latin1, _) if !bytes.is_ascii() => Cow::Owned(latin1(bytes)),
+            (Self::Latin9, _) if !bytes.is_ascii() => Cow::Owned(latin1(bytes).chars().map(latin9).collect()),
             (_, Ok(text)) => Cow::Borrowed(text),
             (Self::Absent | Self::Ascii, Err(_)) => Cow::Owned(latin1(bytes)),
             (_, Err(_)) => String::from_utf8_lossy(bytes),
@@ -43,9 +48,34 @@ impl Charset {
     }
 }
 
+/// What Windows-1252 has from 0x80 to 0x9f; U+FFFD where it has nothing.
+const WINDOWS: [char; 32] = [
+    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}',
+    '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',
+];
+
 /// ISO 8859-1 is the first 256 code points of Unicode.
 fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
+    let one = |byte: &u8| match byte {
+        0x80..0xa0 => WINDOWS.get(usize::from(byte - 0x80)).copied().unwrap_or('\u{fffd}'),
+        other => char::from(*other),
+    };
+    bytes.iter().map(one).collect()
+}
+
+/// Where ISO 8859-15 differs from ISO 8859-1.
+fn latin9(latin1: char) -> char {
+    match latin1 {
+        '¤' => '€',
+        '¦' => 'Š',
+        '¨' => 'š',
+        '´' => 'Ž',
+        '¸' => 'ž',
+        '¼' => 'Œ',
+        '½' => 'œ',
+        '¾' => 'Ÿ',
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +91,9 @@ mod tests {
             ("ISO-8859-1", Charset::Latin1),
             ("UNICODE UTF-8", Charset::Utf8),
             ("UTF-8", Charset::Utf8),
-            ("8859/15", Charset::Unknown),
+            ("8859/15", Charset::Latin9),
+            ("Windows-1252", Charset::Latin1),
+            ("8859/2", Charset::Unknown),
             ("ISO IR87", Charset::Unknown),
         ] {
             assert_eq!(Charset::of(name.as_bytes()), charset, "{name}");

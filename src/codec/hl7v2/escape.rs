@@ -61,35 +61,44 @@ fn hexadecimal(digits: &[u8]) -> Option<Vec<u8>> {
     digits.iter().all(u8::is_ascii_hexdigit).then(|| digits.chunks(2).map(pair).collect()).flatten()
 }
 
-/// Writes a value so that it means itself in a message with these delimiters. Line ends become `\.br\`.
+/// Writes a value so that it means itself in a message with these delimiters. Line ends become `\.br\`, and control
+/// characters, some of which end a message on the wire, `\Xhh\`.
 pub fn escape<'a>(value: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
-    let code = |byte: u8| -> Option<&'static [u8]> {
-        match byte {
-            0 => None,
-            b'\r' | b'\n' => Some(b".br"),
-            byte if byte == delimiters.field => Some(b"F"),
-            byte if byte == delimiters.component => Some(b"S"),
-            byte if byte == delimiters.subcomponent => Some(b"T"),
-            byte if byte == delimiters.repetition => Some(b"R"),
-            byte if byte == delimiters.escape => Some(b"E"),
-            _ => None,
-        }
-    };
-    if delimiters.escape == 0 || value.iter().all(|byte| code(*byte).is_none()) {
+    let is_plain =
+        |byte: &u8| (*byte == b'\t' || !byte.is_ascii_control()) && code(*byte, delimiters).is_none();
+    if delimiters.escape == 0 || value.iter().all(is_plain) {
         return Cow::Borrowed(value);
     }
     let mut escaped = Vec::with_capacity(value.len() + 16);
-    for byte in value {
-        match code(*byte) {
-            None => escaped.push(*byte),
-            Some(code) => {
-                escaped.push(delimiters.escape);
-                escaped.extend_from_slice(code);
-                escaped.push(delimiters.escape);
-            }
+    let mut rest = value;
+    while let Some((byte, after)) = rest.split_first() {
+        // One line end, not two.
+        rest = if *byte == b'\r' { after.strip_prefix(b"\n").unwrap_or(after) } else { after };
+        if is_plain(byte) {
+            escaped.push(*byte);
+            continue;
         }
+        escaped.push(delimiters.escape);
+        match code(*byte, delimiters) {
+            Some(code) => escaped.extend_from_slice(code),
+            None => escaped.extend_from_slice(format!("X{byte:02X}").as_bytes()),
+        }
+        escaped.push(delimiters.escape);
     }
     Cow::Owned(escaped)
+}
+
+fn code(byte: u8, delimiters: &Delimiters) -> Option<&'static [u8]> {
+    match byte {
+        0 => None,
+        b'\r' | b'\n' => Some(b".br"),
+        byte if byte == delimiters.field => Some(b"F"),
+        byte if byte == delimiters.component => Some(b"S"),
+        byte if byte == delimiters.subcomponent => Some(b"T"),
+        byte if byte == delimiters.repetition => Some(b"R"),
+        byte if byte == delimiters.escape => Some(b"E"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -114,10 +123,26 @@ mod tests {
             ("\\", "\\"),
             ("\\\\", "\\\\"),
             ("a\\b\\F\\", "a\\b|"),
+            ("\\E\\F\\E\\", "\\F\\"),
+            ("\\E\\.br\\E\\", "\\.br\\"),
+            ("\\E\\E\\E\\", "\\E\\"),
+            ("\\H\\a\\F\\b\\N\\c", "a|bc"),
+            ("\\X0D0A\\", "\r\n"),
+            ("\\XC3A9\\", "é"),
+            ("\\.in+4\\\\.sp3\\", "\\.in+4\\\\.sp3\\"),
+            ("\\Zx\\\\M2842\\", "\\Zx\\\\M2842\\"),
+            ("\\f\\\\x41\\", "\\f\\\\x41\\"),
         ] {
             let found = unescape(escaped.as_bytes(), &Delimiters::default());
             assert_eq!(String::from_utf8_lossy(&found), plain, "{escaped}");
         }
+    }
+
+    #[test]
+    fn what_would_break_the_wire_is_written_otherwise() {
+        let escaped = escape(b"one\r\ntwo\rthree\nfour\x0b\x1c\x00\ttab", &Delimiters::default());
+        let expected = "one\\.br\\two\\.br\\three\\.br\\four\\X0B\\\\X1C\\\\X00\\\ttab";
+        assert_eq!(String::from_utf8_lossy(&escaped), expected);
     }
 
     proptest! {
@@ -125,7 +150,7 @@ mod tests {
         fn what_is_escaped_comes_back(value in proptest::collection::vec(any::<u8>().prop_filter("", |b| *b != b'\r'), 0..200)) {
             let delimiters = Delimiters::default();
             let escaped = escape(&value, &delimiters).into_owned();
-            prop_assert!(escaped.iter().all(|byte| !b"|^~&\r\n".contains(byte)));
+            prop_assert!(escaped.iter().all(|byte| !b"|^~&\r\n\x0b\x1c".contains(byte)));
             let found = unescape(&escaped, &delimiters);
             prop_assert_eq!(found.as_ref(), &value[..]);
         }

@@ -72,7 +72,8 @@ impl Header {
         let text = |field: usize, component: usize| {
             message.text(header.field(field).component(component).bytes()).trim().to_owned()
         };
-        let control_id = text(10, 1);
+        // The whole field: it has no components, and what looks like one is part of the name.
+        let control_id = message.text(header.field(10).bytes()).trim().to_owned();
         if control_id.is_empty() {
             return Err(missing(10));
         }
@@ -136,6 +137,8 @@ mod tests {
         assert_eq!((header.sending_application.as_str(), header.control_id.as_str()), ("RIO", "M1"));
         assert!(header.faults.is_empty());
         let careless = read("MSH|^~\\&|A|B|||||ADT^A28|7||||||||KLINGON").unwrap();
+        let odd = read("MSH|^~\\&|A|B|||20260101||ADT^A28|7^1~2|P|2.4").unwrap();
+        assert_eq!(odd.control_id, "7^1~2", "or two messages would share a name");
         assert_eq!(careless.version, "2.4");
         assert_eq!(careless.faults.len(), 4, "{:?}", careless.faults);
     }

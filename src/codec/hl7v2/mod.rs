@@ -63,6 +63,13 @@ pub enum ParseError {
     /// MSH-1 or MSH-2 make no sense: letters, digits, or one character with two meanings.
     #[error("the delimiters in MSH-1 and MSH-2 cannot be used")]
     BadDelimiters,
+    /// A second header: a sender that puts several messages into one frame waits for one answer, and would take it
+    /// for all of them.
+    #[error("there is more than one message in it")]
+    SeveralMessages,
+    /// Two bytes a character: HL7 v2's delimiters, and the bytes that frame a message, are one byte each.
+    #[error("the message is in UTF-16")]
+    Utf16,
     /// More than [`SEGMENTS_MAX`].
     #[error("the message has more than {SEGMENTS_MAX} segments")]
     TooManySegments,
@@ -82,6 +89,10 @@ impl<'a> Message<'a> {
     /// # Errors
     /// The bytes are no HL7 v2 message.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let wide = [b"\xff\xfe".as_slice(), b"\xfe\xff", b"M\0S\0", b"\0M\0S"];
+        if wide.iter().any(|mark| bytes.starts_with(mark)) {
+            return Err(ParseError::Utf16);
+        }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let bytes = bytes.trim_ascii_start();
         let header_end = memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
@@ -94,6 +105,11 @@ impl<'a> Message<'a> {
             if !segment.trim_ascii().is_empty() {
                 if message.segments.len() == SEGMENTS_MAX {
                     return Err(ParseError::TooManySegments);
+                }
+                let begins_anew =
+                    |start: &[u8]| start.starts_with(b"MSH") && start.get(3) == Some(&delimiters.field);
+                if !message.segments.is_empty() && begins_anew(segment.trim_ascii_start()) {
+                    return Err(ParseError::SeveralMessages);
                 }
                 message.segments.push(segment);
             }
@@ -368,6 +384,9 @@ mod tests {
             (b"MSH|^^\\&|", ParseError::BadDelimiters),
             (b"MSHA^~\\&A", ParseError::BadDelimiters),
             (b"MSH|^~\\&toolong|", ParseError::BadDelimiters),
+            (b"MSH|^~\\&|A\rPID|1\rMSH|^~\\&|B\rPID|2", ParseError::SeveralMessages),
+            (b"\xff\xfeM\0S\0H\0|\0", ParseError::Utf16),
+            (b"M\0S\0H\0|\0", ParseError::Utf16),
         ] {
             assert_eq!(Message::parse(bytes).map(|_| ()), Err(error), "{bytes:?}");
         }

@@ -31,6 +31,8 @@ const FRAMES_MAX: usize = 256;
 const LARGE_FROM_BYTES: usize = 256 << 10;
 /// Large messages being received at once, over all links: with 16 MiB each, 64 MiB at most.
 const LARGE_MESSAGES_MAX: usize = 4;
+/// A frame that lacks nothing but its last byte is taken as it is after this: its sender waits for an answer.
+const LAST_BYTE: Duration = Duration::from_millis(500);
 /// How long to wait before trying again to open a port.
 const BIND_AGAIN: Duration = Duration::from_secs(5);
 
@@ -187,7 +189,15 @@ impl Server {
         let started = self.hub.now().0;
         let mut next_id = || format!("{started:x}-{:x}", self.answers.fetch_add(1, Ordering::Relaxed));
         loop {
-            let read = timeout(self.options.idle, stream.read_buf(deframer.buffer())).await;
+            let lacks_last_byte = deframer.lacks_last_byte();
+            let patience = if lacks_last_byte { LAST_BYTE.min(self.options.idle) } else { self.options.idle };
+            let read = timeout(patience, stream.read_buf(deframer.buffer())).await;
+            if let (Err(_), Some(frame)) = (&read, deframer.end_frame()) {
+                respond(&self.hub, &self.link, &self.dialect, vec![frame], &mut next_id, &mut out).await;
+                timeout(self.options.write, stream.write_all(&out)).await??;
+                out.clear();
+                continue;
+            }
             let Ok(count) = read else {
                 let whole = deframer.is_between_frames();
                 tracing::info!(link = self.link.name(), whole, "silent for too long: closed");

@@ -101,6 +101,9 @@ fn understand(raw: &[u8], dialect: &Dialect) -> Result<crate::domain::record::Ev
         match error {
             ParseError::Empty => refused.saying("The message is empty"),
             ParseError::NoHeader => refused.saying("The message does not begin with MSH"),
+            ParseError::SeveralMessages => refused.saying("Several messages in one: send them one by one"),
+            ParseError::Utf16 => Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, 18))
+                .saying("UTF-16 is not supported: send UTF-8"),
             ParseError::Batch => refused.saying("Batches are not supported: send messages one by one"),
             ParseError::BadDelimiters => Nack::new(ErrorCode::DataType, ErrorLocation::new("MSH", 1, 2))
                 .saying("The delimiters in MSH-1 and MSH-2 cannot be used"),

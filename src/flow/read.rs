@@ -1,0 +1,170 @@
+//! One patient's record for one reader: what the record view has and what is cached, put together.
+
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+
+use crate::{
+    domain::{
+        nhs_number::NhsNumber,
+        one_record::{self, Notice, OneRecord, Parts, Source, Statement},
+        record::ItemKind,
+        time::Timestamp,
+    },
+    store::{
+        FieldValue, PatientRecord, RecordItem,
+        cache::{Cache, CacheError, CachePolicy, CacheTime},
+    },
+};
+
+use super::{hub::Hub, operate::OperateError};
+
+/// Who reads a record and what for: what goes on record about it. Whether they may is decided before.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Purpose {
+    /// Who reads: a user's id at this hub, or a program's name. Never a patient's.
+    pub by: String,
+    /// What for.
+    pub reason: Reason,
+}
+
+impl fmt::Debug for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Purpose({}, {})", self.by, self.reason.name())
+    }
+}
+
+/// What a record is read for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// Care of this patient, by somebody who gives it.
+    DirectCare,
+    /// An emergency, in which the reader's relationship to the patient could not be shown first.
+    Emergency,
+    /// Deciding who is who.
+    Matching,
+    /// The demonstration's, a benchmark's or a test's invented people.
+    Demonstration,
+}
+
+impl Reason {
+    /// Its stable name in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DirectCare => "direct-care",
+            Self::Emergency => "emergency",
+            Self::Matching => "matching",
+            Self::Demonstration => "demonstration",
+        }
+    }
+}
+
+impl Hub {
+    /// A patient's record from all systems: what they sent, and what is cached of what they answered. Reads the disk.
+    ///
+    /// What was accepted a second ago is in it. That it was read goes to the log with [`Purpose`], and without the patient.
+    ///
+    /// # Errors
+    /// Nothing is known of such a patient, or the record view is not open.
+    pub fn one_record(&self, number: &NhsNumber, purpose: &Purpose) -> Result<OneRecord, OperateError> {
+        let answers = self.cache.get().map(|cache| cache.read(number, self.cache_time())).unwrap_or_default();
+        let found = self.in_view(|view| match view.find_by_nhs_number(number)? {
+            Some(patient) => view.record(patient),
+            None => Ok(None),
+        })?;
+        tracing::info!(
+            by = purpose.by,
+            reason = purpose.reason.name(),
+            found = found.is_some(),
+            "record read"
+        );
+        if found.is_none() && answers.is_empty() {
+            return Err(OperateError::NotFound("a patient with this NHS number".to_owned()));
+        }
+        let mut parts = found.map(parts).unwrap_or_default();
+        parts.nhs_number = Some(*number);
+        parts.answers = answers;
+        if self.view_status().rebuilding {
+            parts.notices.push(about("", "incomplete", "the record view is being made anew"));
+        }
+        Ok(one_record::assemble(parts, self.now()))
+    }
+
+    /// Opens the cache of answers in `directory` under a policy; without one, throws away whatever is there. Once, at
+    /// the start. Reads and writes the disk.
+    ///
+    /// # Errors
+    /// The policy is not complete, or the disk fails.
+    pub fn open_cache(
+        &self,
+        directory: &Path,
+        policy: Option<CachePolicy>,
+    ) -> Result<Arc<Cache>, CacheError> {
+        if let Some(policy) = &policy {
+            tracing::info!(basis = policy.basis, hours = policy.keep.as_secs() / 3600, "answers are cached");
+        }
+        let cache = Cache::open(Arc::clone(&self.disk), directory, policy, self.cache_time())?;
+        Ok(Arc::clone(self.cache.get_or_init(|| Arc::new(cache))))
+    }
+
+    /// The clocks, as the cache wants them.
+    pub(super) fn cache_time(&self) -> CacheTime {
+        CacheTime { wall: self.now(), elapsed: self.elapsed() }
+    }
+}
+
+/// What the view says of a patient, for the one record.
+fn parts(record: PatientRecord) -> Parts {
+    let mut notices = Vec::new();
+    for (system, doubt) in &record.apart {
+        notices.push(about(system, "not-linked", doubt.code()));
+    }
+    for disagreement in &record.disagreements {
+        notices.push(about(&disagreement.system, "identity-disputed", disagreement.kind.code()));
+    }
+    if 1 < record.nhs_numbers.len() {
+        notices.push(about("", "several-nhs-numbers", ""));
+    }
+    if record.truncated {
+        notices.push(about("", "truncated", ""));
+    }
+    let identifiers = record.identifiers.into_iter().map(|known| (known.system, known.identifier));
+    let statements = record
+        .items
+        .into_iter()
+        .flat_map(|(kind, items)| items.into_iter().map(move |item| statement(kind, item)));
+    Parts {
+        nhs_number: record.nhs_number,
+        identifiers: identifiers.collect(),
+        statements: statements.collect(),
+        answers: Vec::new(),
+        notices,
+    }
+}
+
+fn statement(kind: ItemKind, item: RecordItem) -> Statement {
+    let newest = item.fields.values().max_by_key(|field| (field.occurred, field.received));
+    let (said_at, received_at, source_id) = match (newest, &item.withdrawn) {
+        (Some(field), _) => (field.occurred, field.received, field.source_id.clone()),
+        (None, Some(source)) => (source.occurred, source.received, source.source_id.clone()),
+        (None, None) => (item.first_seen, Timestamp::default(), String::new()),
+    };
+    let text = |(name, field): (String, FieldValue)| Some((name, field.value?));
+    let fields: BTreeMap<String, String> = item.fields.into_iter().filter_map(text).collect();
+    let source = Source {
+        system: item.system,
+        key: item.key.clone(),
+        author: fields.get("author").cloned(),
+        organisation: fields.get("organisation").cloned(),
+        said_at,
+        received_at,
+        cached: false,
+        source_id,
+    };
+    Statement { kind, key: item.key, fields, withdrawn: item.withdrawn.is_some(), source }
+}
+
+fn about(system: &str, code: &str, text: &str) -> Notice {
+    Notice { system: system.to_owned(), code: code.to_owned(), text: text.to_owned() }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

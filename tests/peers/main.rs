@@ -12,3 +12,4 @@ mod fhir;
 mod hl7v2;
 mod mesh;
 mod sender;
+mod xml;

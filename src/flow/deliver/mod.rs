@@ -6,6 +6,7 @@
 mod delivery;
 mod desk;
 mod lanes;
+pub mod registered;
 mod round;
 pub mod routes;
 mod state;

@@ -15,6 +15,7 @@ mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod token;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 

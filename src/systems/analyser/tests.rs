@@ -11,13 +11,21 @@ use std::{
 
 use tokio::runtime::Runtime;
 
-use super::*;
+use super::{
+    translate::{CONTROLS, RESULTS},
+    *,
+};
 use crate::{
     codec::lis2::{
         frame::{ACK, ENQ, NAK},
         link::Framing,
     },
-    domain::{ids::Class, record::ItemKind, time::Timestamp},
+    domain::{
+        ids::Class,
+        nhs_number::InvalidNhsNumber,
+        record::{FieldChange, ItemChange, ItemKind},
+        time::Timestamp,
+    },
     flow::{
         hub::{Hub, Identity, Parts},
         link::Link,
@@ -39,6 +47,8 @@ use crate::{
     },
 };
 use std::sync::Arc;
+
+mod devices;
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,7 +88,11 @@ impl Bench {
     }
 
     fn start(&self, port: Port) -> AnalyserThread {
-        let options = AnalyserOptions { port, message_bytes_max: 1 << 20 };
+        self.speaking(Protocol::Lis2, port)
+    }
+
+    fn speaking(&self, protocol: Protocol, port: Port) -> AnalyserThread {
+        let options = AnalyserOptions { port, protocol, message_bytes_max: 1 << 20 };
         let runtime = self.runtime.handle().clone();
         Analyser::start(Arc::clone(&self.hub), Arc::clone(&self.link), options, runtime).unwrap()
     }
@@ -88,6 +102,17 @@ impl Bench {
         let thread = self.start(Port::Device { path, settings: SETTINGS, identity: None });
         self.wait_until_up();
         (thread, Instrument::new(end, "xn", framing, 7))
+    }
+
+    /// Where it listens, once it does.
+    fn address(&self) -> String {
+        loop {
+            let address = self.link.status().address;
+            if address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() != 0) {
+                return address;
+            }
+            sleep(Duration::from_millis(5));
+        }
     }
 
     fn wait_until_up(&self) {
@@ -133,8 +158,8 @@ fn a_report_is_each_patients_results_with_ranges_flags_and_moments() {
     let results: Vec<_> = event.items.iter().filter(|item| item.kind == ItemKind::Result).collect();
     let field = |place: usize, name: &str| {
         results[place].fields.iter().find(|(of, _)| *of == name).map(|(_, change)| match change {
-            crate::domain::record::FieldChange::Set(text) => text.clone(),
-            crate::domain::record::FieldChange::Delete => "deleted".to_owned(),
+            FieldChange::Set(text) => text.clone(),
+            FieldChange::Delete => "deleted".to_owned(),
         })
     };
     for (name, expected) in [
@@ -289,7 +314,7 @@ fn a_query_is_answered_that_nothing_is_known() {
     let query = b"H|\\^&|||X\rQ|1|^S1||ALL\rL|1|N\r";
     let mut frame = bytes::BytesMut::new();
     crate::codec::lis2::frame::encode(1, query, true, &mut frame);
-    let mut expect = |stream: &mut TcpStream, out: &[u8], count: usize| {
+    let expect = |stream: &mut TcpStream, out: &[u8], count: usize| {
         stream.write_all(out).unwrap();
         let mut answer = vec![0; count];
         stream.read_exact(&mut answer).unwrap();
@@ -314,4 +339,54 @@ fn another_device_under_the_name_is_not_read() {
     }
     assert!(bench.link.status().detail.contains("nothing is read from it"), "{}", bench.link.status().detail);
     thread.end();
+}
+
+#[test]
+fn an_analyser_that_dials_again_without_having_hung_up_is_served() {
+    let bench = Bench::new(64 << 20);
+    let listening = bench.start(Port::Listen("127.0.0.1:0".parse().unwrap()));
+    let dead = TcpStream::connect(bench.address()).unwrap();
+    bench.wait_until_up();
+    let mut instrument =
+        Instrument::new(TcpStream::connect(bench.address()).unwrap(), "tcp", Framing::RecordAFrame, 1);
+    let report = instrument.measure(&Person::of(1), NOW);
+    assert!(instrument.deliver(&report, PATIENCE).unwrap(), "behind a connection that is dead");
+    drop(dead);
+    listening.end();
+}
+
+#[test]
+fn comments_go_with_what_they_are_on_and_controls_with_nobody() {
+    let raw = "H|\\^&|||X\rP|1|9990000018\rC|1|I|Fasting\rO|1|A||^^^T\rC|1|I|Haemolysed\rR|1|^^^T|1\rC|1|I|Again\r\
+               O|2|QC||^^^T|||||||Q\rR|1|^^^T|99\rO|3|B||^^^U\rR|1|^^^U|2\rL|1|N\r";
+    let event = translate(raw.as_bytes()).unwrap();
+    assert_eq!((event.kind.as_str(), &event.faults[..]), (RESULTS, &["lis2-controls-among-results"][..]));
+    let of = |item: &ItemChange, name: &str| {
+        let found = item.fields.iter().find(|(of, _)| *of == name).map(|(_, change)| change.clone());
+        match found {
+            Some(FieldChange::Set(text)) => text,
+            _ => String::new(),
+        }
+    };
+    let results: Vec<_> = event.items.iter().map(|item| (of(item, "value"), of(item, "note"))).collect();
+    let expected = [("1", "Fasting\nHaemolysed\nAgain"), ("2", "Fasting")];
+    assert_eq!(results, expected.map(|(value, note)| (value.to_owned(), note.to_owned())));
+    for (header, orders) in [("T", ""), ("P", "O|1|A||^^^T|||||||Q\r")] {
+        let raw = format!("H|\\^&|||X|||||||{header}\rP|1|9990000018\r{orders}R|1|^^^T|1\rL|1|N\r");
+        let event = translate(raw.as_bytes()).unwrap();
+        assert_eq!((event.kind.as_str(), event.class, event.items.len()), (CONTROLS, Class::Telemetry, 0));
+        assert_eq!(event.nhs_number, Err(InvalidNhsNumber::Absent));
+    }
+    let two = translate(b"H|\\^&\rP|1|9990000018|9990000026\rO|1|A\rR|1|^^^T|1\rL|1\r").unwrap();
+    assert_eq!(
+        (two.nhs_number, &two.faults[..]),
+        (Err(InvalidNhsNumber::Absent), &["several-nhs-numbers"][..])
+    );
+}
+
+#[test]
+fn a_header_that_would_be_copied_too_often_is_refused() {
+    let patients = "P|1\rO|1|A\rR|1|^^^T|1\r".repeat(100);
+    let raw = format!("H|\\^&|{}\r{patients}L|1|N\r", "x".repeat(1 << 20));
+    assert!(by_patient(&bytes::Bytes::from(raw)).is_err());
 }

@@ -60,6 +60,7 @@ struct Bench {
     hub: Arc<Hub>,
     journal: Journal,
     link: Arc<Link>,
+    disk: SimulatedDisk,
 }
 
 impl Bench {
@@ -79,12 +80,12 @@ impl Bench {
             identity,
             journal: journal.clone(),
             clock,
-            disk: Arc::new(disk),
+            disk: Arc::new(disk.clone()),
             translate: translate_entry,
         };
         let hub = Hub::new(parts, Path::new("/state"), "nowhere").unwrap();
         let link = hub.add_link("xn", "Analyser", "");
-        Self { runtime, hub, journal, link }
+        Self { runtime, hub, journal, link, disk }
     }
 
     fn start(&self, port: Port) -> AnalyserThread {
@@ -205,9 +206,11 @@ fn controls_queries_and_unknown_patients_are_told_apart() {
 
 #[test]
 fn every_habit_lands_each_result_once_over_a_serial_line() {
-    for framing in [Framing::RecordAFrame, Framing::MessageAFrame, Framing::NumbersRestart] {
+    let habits = [Framing::RecordAFrame, Framing::MessageAFrame, Framing::NumbersRestart];
+    for (framing, delimiters) in habits.into_iter().flat_map(|one| [(one, "\\^&"), (one, "@^\\")]) {
         let bench = Bench::new(64 << 20);
         let (thread, mut instrument) = bench.on_a_line(framing);
+        instrument.declare(delimiters);
         for number in 0..10 {
             let report = instrument.measure(&Person::of(number), NOW);
             assert!(instrument.deliver(&report, PATIENCE).unwrap());
@@ -260,7 +263,41 @@ fn a_line_hung_up_in_a_frame_keeps_what_had_come_aside_and_says_that_it_is_down(
 }
 
 #[test]
-fn a_full_disk_is_refused_and_never_acknowledged() {
+fn noise_between_transfers_is_no_news() {
+    let bench = Bench::new(64 << 20);
+    let (thread, mut instrument) = bench.on_a_line(Framing::RecordAFrame);
+    let line = instrument.line();
+    let mut noise: Vec<u8> = [NAK, ACK].repeat(500);
+    noise.extend_from_slice(b"noise\x00\xff\x021H|\\^&");
+    line.write_all(&noise).unwrap();
+    let report = instrument.measure(&Person::of(1), NOW);
+    assert!(instrument.deliver(&report, PATIENCE).unwrap());
+    assert_eq!(bench.results().len(), 7);
+    thread.end();
+}
+
+#[test]
+fn a_disk_without_room_is_refused_and_never_acknowledged() {
+    let bench = Bench::new(64 << 20);
+    let (thread, mut instrument) = bench.on_a_line(Framing::MessageAFrame);
+    bench.disk.set_capacity(Some(0));
+    let report = instrument.measure(&Person::of(1), NOW);
+    let mut frame = bytes::BytesMut::new();
+    crate::codec::lis2::frame::encode(1, &report.message, true, &mut frame);
+    let line = instrument.line();
+    let mut answer = [0; 8];
+    line.write_all(&[ENQ]).unwrap();
+    line.read_within(&mut answer, PATIENCE).unwrap();
+    for _ in 0..3 {
+        line.write_all(&frame).unwrap();
+        line.read_within(&mut answer, PATIENCE).unwrap();
+        assert_eq!(answer[0], NAK, "an ACK although there was no room");
+    }
+    thread.end();
+}
+
+#[test]
+fn a_closed_journal_is_refused_and_never_acknowledged() {
     let bench = Bench::new(64 << 20);
     let (thread, mut instrument) = bench.on_a_line(Framing::MessageAFrame);
     bench.runtime.block_on(bench.journal.close());

@@ -40,10 +40,10 @@ use crate::{
         tls::{ClientFiles, OldestProtocol, ServerFiles, ServerTls},
         url::BrokerUrl,
     },
-    systems::translate_entry,
+    systems::{analyser::AnalyserThread, translate_entry},
 };
 
-use super::certificates;
+use super::{certificates, deliveries};
 
 /// How often the disk is looked after, alarms are judged and the watchdog is fed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -61,6 +61,7 @@ pub struct RunningHub {
     pub(super) stop: watch::Sender<bool>,
     pub(super) tasks: JoinSet<()>,
     view: Option<ViewKeeper>,
+    pub(super) analysers: Vec<AnalyserThread>,
 }
 
 impl RunningHub {
@@ -86,10 +87,19 @@ impl RunningHub {
         let hub = Hub::new(parts, state, &config.centre.broker)
             .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
         report(&hub, &recovery);
-        let mut running = Self { hub, stop: watch::Sender::new(false), tasks: JoinSet::new(), view: None };
+        let mut running = Self {
+            hub,
+            stop: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+            view: None,
+            analysers: Vec::new(),
+        };
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
+        running.start_practices(config, &clock)?;
+        let mailbox = running.start_mesh(config, &clock)?;
+        running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;
         running.start_courier(config)?;
         let watched = certificates::files(config);
@@ -151,6 +161,11 @@ impl RunningHub {
             tracing::warn!("some tasks did not end in time: cut off");
             self.tasks.shutdown().await;
         }
+        let analysers = std::mem::take(&mut self.analysers);
+        let ended = move || analysers.into_iter().for_each(AnalyserThread::end);
+        if tokio::task::spawn_blocking(ended).await.is_err() {
+            tracing::warn!("an analyser's thread did not end in order");
+        }
         if let Some(view) = self.view.take()
             && tokio::task::spawn_blocking(move || view.end()).await.is_err()
         {
@@ -196,7 +211,7 @@ impl RunningHub {
         Ok(())
     }
 
-    fn spawn_until_stop(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn_until_stop(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         let mut stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -248,7 +263,7 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: vec![VIEW.to_owned()],
+        consumers: [VIEW.to_owned()].into_iter().chain(deliveries::consumers(config)).collect(),
         ..Options::default()
     };
     for attempt in 1.. {

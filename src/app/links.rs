@@ -1,16 +1,21 @@
-//! The links to the systems in the building, put together from their sections.
+//! The links that systems open to us, put together from their sections.
 
 use std::sync::Arc;
 
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{net::TcpStream, runtime::Handle, sync::Semaphore};
 
 use crate::{
-    config::{Hl7Section, HubConfig},
+    codec::itk::Addressed,
+    config::{AdastraSection, AnalyserPort, AnalyserSection, Hl7Section, HubConfig, TlsSection},
     sys::{
         clock::Clock,
-        tls::{OldestProtocol, ServerFiles, ServerTls},
+        entropy::Entropy,
+        serial::{LineParity, LineSettings},
+        tls::{OldestProtocol, ServerFiles, ServerTls, TlsError},
     },
     systems::{
+        adastra::{Adastra, AdastraOptions},
+        analyser::{Analyser, AnalyserOptions, Port},
         hl7::{Dialect, Server, ServerOptions},
         rio, secondary_care,
     },
@@ -18,36 +23,40 @@ use crate::{
 
 use super::hub::RunningHub;
 
+/// The longest message taken from Adastra or an analyser.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
 impl RunningHub {
-    /// Starts every link of the configuration.
+    /// Opens every port that systems send to.
     ///
     /// # Errors
-    /// A certificate for listening cannot be used.
+    /// A certificate for listening cannot be used, or there is no thread for an analyser.
     pub(super) fn start_links(&mut self, config: &HubConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
         let large = Server::large_messages();
         for section in &config.rio {
-            self.start_link(section, rio::DIALECT, &large, clock)?;
+            self.start_hl7(section, rio::DIALECT, &large, clock)?;
         }
         for section in &config.secondary_care {
-            self.start_link(section, secondary_care::DIALECT, &large, clock)?;
+            self.start_hl7(section, secondary_care::DIALECT, &large, clock)?;
+        }
+        for section in &config.adastra {
+            self.start_adastra(section, &config.hub.ods, clock)?;
+        }
+        for section in &config.analyser {
+            self.start_analyser(section)?;
         }
         Ok(())
     }
 
-    fn start_link(
+    fn start_hl7(
         &mut self,
         section: &Hl7Section,
         dialect: Dialect,
         large: &Arc<Semaphore>,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<()> {
+        let dialect = Dialect { processing: Some(section.processing), ..dialect };
         let link = self.hub.add_link(section.name.as_str(), dialect.kind, &section.listen.to_string());
-        if section.deliver.is_some() {
-            tracing::warn!(
-                link = link.name(),
-                "`deliver` is set, and this version sends nothing to systems yet"
-            );
-        }
         let options = ServerOptions {
             listen: section.listen,
             message_bytes_max: usize::try_from(section.message_max_mib << 20)?,
@@ -57,16 +66,9 @@ impl RunningHub {
         };
         let server = Server::new(Arc::clone(&self.hub), link, dialect, options, Arc::clone(large));
         let stop = self.stop.subscribe();
-        match &section.tls {
+        match load(section.tls.as_ref(), clock)? {
             None => drop(self.tasks.spawn(server.run(|stream: TcpStream| async { Ok(stream) }, stop))),
             Some(tls) => {
-                let files = ServerFiles {
-                    certificate: tls.certificate.clone(),
-                    key: tls.key.clone(),
-                    client_ca: tls.client_ca.clone(),
-                    revocation_list: None,
-                };
-                let tls = ServerTls::load(&files, OldestProtocol::Tls12, Arc::clone(clock))?;
                 let secure = move |stream: TcpStream| {
                     let tls = tls.clone();
                     async move { tls.accept(stream).await }
@@ -76,4 +78,66 @@ impl RunningHub {
         }
         Ok(())
     }
+
+    fn start_adastra(
+        &mut self,
+        section: &AdastraSection,
+        own: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let link = self.hub.add_link(section.name.as_str(), "Adastra", &section.listen.to_string());
+        let to = section.addresses.iter().cloned().chain([own.to_owned()]).collect();
+        let addressed = Addressed {
+            to,
+            endpoints: section.endpoints.clone(),
+            security_optional: section.security_optional,
+        };
+        let options = AdastraOptions {
+            listen: section.listen,
+            tls: load(section.tls.as_ref(), clock)?,
+            addressed,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+        };
+        let adastra = Adastra::new(Arc::clone(&self.hub), link, options, Entropy::from_system());
+        self.tasks.spawn(adastra.run(self.stop.subscribe()));
+        Ok(())
+    }
+
+    fn start_analyser(&mut self, section: &AnalyserSection) -> anyhow::Result<()> {
+        let port = match section.port() {
+            Some(AnalyserPort::Device(path)) => {
+                let parity = match section.parity.as_str() {
+                    "odd" => LineParity::Odd,
+                    "even" => LineParity::Even,
+                    _ => LineParity::None,
+                };
+                let settings = LineSettings {
+                    baud: section.baud,
+                    data_bits: section.data_bits,
+                    parity,
+                    stop_bits: section.stop_bits,
+                };
+                Port::Device { path: path.to_owned(), settings, identity: section.identity.clone() }
+            }
+            Some(AnalyserPort::Listen(address)) => Port::Listen(address),
+            Some(AnalyserPort::Connect(address)) => Port::Connect(address.to_owned()),
+            None => anyhow::bail!("the analyser {} has no port", section.name),
+        };
+        let link = self.hub.add_link(section.name.as_str(), "Analyser", &port.to_string());
+        let options = AnalyserOptions { port, message_bytes_max: MESSAGE_BYTES_MAX };
+        let thread = Analyser::start(Arc::clone(&self.hub), link, options, Handle::current())?;
+        self.analysers.push(thread);
+        Ok(())
+    }
+}
+
+fn load(section: Option<&TlsSection>, clock: &Arc<dyn Clock>) -> Result<Option<ServerTls>, TlsError> {
+    let Some(section) = section else { return Ok(None) };
+    let files = ServerFiles {
+        certificate: section.certificate.clone(),
+        key: section.key.clone(),
+        client_ca: section.client_ca.clone(),
+        revocation_list: None,
+    };
+    ServerTls::load(&files, OldestProtocol::Tls12, Arc::clone(clock)).map(Some)
 }

@@ -3,10 +3,12 @@
 #[cfg(feature = "centre")]
 pub mod centre;
 mod certificates;
+mod deliveries;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;
 mod links;
+mod practices;
 
 use tokio::signal::unix::{SignalKind, signal};
 

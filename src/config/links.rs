@@ -124,6 +124,8 @@ pub struct GpSection {
     pub asid: String,
     /// The MESH mailbox where it takes reports and letters.
     pub mailbox: Option<String>,
+    /// Its EDI code, for reports; its mailbox's name without one.
+    pub edi: Option<String>,
     /// What is sent to that mailbox about patients registered there.
     #[serde(default = "default_receives")]
     pub receives: Vec<Wanted>,
@@ -136,6 +138,11 @@ pub struct GpConnectSection {
     /// This hub's ASID, for `Ssp-From`.
     #[serde(default)]
     pub asid: String,
+    /// This hub's own address in the directory, `https://…`: the issuer of its tokens.
+    pub issuer: Option<String>,
+    /// A telephone number at which practices can ask about a booking.
+    #[serde(default)]
+    pub telephone: String,
     /// The Spine Secure Proxy, if calls go through it: each provider's address is put behind this one.
     pub proxy: Option<String>,
     /// TLS towards providers or the proxy.
@@ -154,6 +161,11 @@ pub struct MeshSection {
     pub password: PathBuf,
     /// A file with the environment's shared key.
     pub shared_key: PathBuf,
+    /// Our EDI code, for reports; our mailbox's name without one.
+    pub edi: Option<String>,
+    /// Workflow ids that are taken, besides those of reports and out-of-hours letters.
+    #[serde(default)]
+    pub workflows: Vec<String>,
     /// How often to look for messages. NHS England asks for at most every five minutes.
     #[serde(default = "default_poll")]
     pub poll_seconds: u64,
@@ -174,9 +186,13 @@ pub struct AdastraSection {
     /// ODS codes and service ids that messages may be addressed to, besides the hub's own.
     #[serde(default)]
     pub addresses: Vec<String>,
-    /// Connections served at once; more wait.
-    #[serde(default = "default_connections")]
-    pub connections_max: usize,
+    /// What wsa:To may be; anything without this.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
+    /// Whether wsse:Username and wsu:Timestamp may be missing: some senders leave them out, and are known by their
+    /// certificate.
+    #[serde(default)]
+    pub security_optional: bool,
 }
 
 /// `[bars]`: bookings and referrals over BaRS, at the portal's `/fhir/r4`.
@@ -261,6 +277,9 @@ pub struct CachingSection {
     /// Which links' answers may be kept; all practices' without this.
     #[serde(default)]
     pub systems: Vec<String>,
+    /// Whose.
+    #[serde(default)]
+    pub keep_for: KeepFor,
     /// How long an answer may be kept.
     #[serde(default = "default_caching_hours")]
     pub hours: u64,
@@ -270,6 +289,19 @@ pub struct CachingSection {
     /// Questions a minute that prefetching may ask one practice.
     #[serde(default = "default_prefetch_rate")]
     pub prefetch_per_minute: u32,
+}
+
+/// Whose records may be kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeepFor {
+    /// Of those who have arrived here.
+    Arrived,
+    /// Of those who are booked here as well.
+    #[default]
+    Booked,
+    /// Of everybody whose record somebody here was permitted to ask for.
+    AllAsked,
 }
 
 /// `[[route]]`: what goes where, besides what links subscribe to.

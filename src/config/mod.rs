@@ -20,7 +20,7 @@ pub use centre::{BrokerSection, CentreConfig, ConsoleSection, StoreSection};
 pub use hub::{CentreSection, HubConfig, HubSection, JournalSection, PortalSection};
 pub use links::{
     AdastraSection, AnalyserPort, AnalyserProtocol, AnalyserSection, BarsSection, CachingSection,
-    ClientTlsSection, GpConnectSection, GpSection, Hl7Section, MeshSection, REGISTERED_PRACTICE,
+    ClientTlsSection, GpConnectSection, GpSection, Hl7Section, KeepFor, MeshSection, REGISTERED_PRACTICE,
     RouteSection, TlsSection, Wanted,
 };
 

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod adastra;
 mod case;
 mod compare;
 mod edifact;
@@ -25,7 +26,8 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 5] = [
+const PROTOCOLS: [(&str, Read); 6] = [
+    ("adastra", adastra::read),
     ("edifact", edifact::read),
     ("gp-connect", gp_connect::read),
     ("hl7v2", hl7v2::read),

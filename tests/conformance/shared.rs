@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{case::paths, edifact, gaps::Gaps, gp_connect, hl7v2, kettering, support};
+use crate::{adastra, case::paths, edifact, gaps::Gaps, gp_connect, hl7v2, kettering, support};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
@@ -30,18 +30,43 @@ pub type Judge = fn(&Path) -> Verdicts;
 /// Who judges which folder of the public examples.
 pub const FOLDERS: [(&str, Judge); 12] = [
     ("bars-fhir-r4", unread),
-    ("cds-ecds-xml", unread),
+    ("cds-ecds-xml", commissioning),
     ("edifact-nhs-lab-results", edifact::judge),
     ("gpconnect-provider-testing-data", gp_connect::judge_tables),
     ("gpconnect-spec-stu3", gp_connect::judge_specification),
     ("gpconnect-structured-emis-tpp", gp_connect::judge_records),
     ("hl7v2-linuxforhealth", hl7v2::judge),
     ("hl7v2-microsoft", hl7v2::judge),
-    ("itk-cda-nhs111", unread),
-    ("itk-spine-envelopes", unread),
+    ("itk-cda-nhs111", adastra::judge_reports),
+    ("itk-spine-envelopes", adastra::judge_envelopes),
     ("kettering-xml", kettering::judge),
-    ("vendor-xsd-emis-adastra-tpp", unread),
+    ("vendor-xsd-emis-adastra-tpp", vendor),
 ];
+
+/// Commissioning data sets, and the reports of the same program.
+fn commissioning(folder: &Path) -> Verdicts {
+    let verdict = Verdict::NotRead("commissioning data sets: hubs send none, and nobody sends them to hubs");
+    files(folder).into_iter().map(|file| (file, verdict.clone())).collect()
+}
+
+/// Schemas that vendors have published, and tables of codes beside them.
+fn vendor(folder: &Path) -> Verdicts {
+    let judged = files(folder).into_iter().map(|file| {
+        let verdict = match file.as_str() {
+            // What our own cases are held to by `tests/peers`.
+            _ if file.ends_with("AdastraCaseDataExport.xsd") => Verdict::Oracle,
+            _ if file.ends_with(".xsd") => {
+                Verdict::NotRead("interfaces of 2009 to 2014: GP Connect has taken their place")
+            }
+            _ if file.contains("ProtectedCodes") => {
+                Verdict::NotRead("which codes are sensitive: practices leave those out themselves")
+            }
+            _ => Verdict::NotRead("codes of bulk extracts, which hubs do not take"),
+        };
+        (file, verdict)
+    });
+    judged.collect()
+}
 
 /// A folder whose protocol this version does not speak.
 fn unread(folder: &Path) -> Verdicts {

@@ -12,7 +12,11 @@ use polygate::{
         lis2::link::{Action, Conversation, Role, Verdict},
         mllp::Deframer,
     },
-    systems::{analyser, hl7, mesh, secondary_care},
+    domain::{
+        entry::Entry,
+        time::{ClockQuality, Timestamp},
+    },
+    systems::{adastra, analyser, hl7, mesh, secondary_care},
 };
 
 /// A codec, and what is done with it.
@@ -26,12 +30,14 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
+    Target { name: "adastra-case", try_all: adastra_case, take_in: adastra_case },
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
     Target { name: "fhir-json", try_all: all_of_fhir_json, take_in: fhir },
     Target { name: "fhir-xml", try_all: all_of_fhir_xml, take_in: fhir },
     Target { name: "hl7v2", try_all: all_of_hl7v2, take_in: hl7v2 },
+    Target { name: "itk", try_all: itk, take_in: itk },
     Target { name: "kettering", try_all: kettering::fuzzing::kettering, take_in: kettering },
     Target { name: "lis2", try_all: all_of_lis2, take_in: lis2 },
     Target { name: "mllp", try_all: fuzz::mllp, take_in: mllp },
@@ -43,6 +49,28 @@ pub const TARGETS: [Target; 8] = [
 /// If there is none.
 pub fn target(name: &str) -> &'static Target {
     TARGETS.iter().find(|target| target.name == name).expect("a target of this name")
+}
+
+/// A journal entry with these bytes.
+fn entry(data: &[u8]) -> Entry {
+    Entry {
+        kind: String::new(),
+        system: "fuzz".to_owned(),
+        source_id: "1".to_owned(),
+        patient: None,
+        at: Timestamp(0),
+        clock: ClockQuality::default(),
+        body: Bytes::new(),
+        raw: Some(Bytes::copy_from_slice(data)),
+    }
+}
+
+fn adastra_case(data: &[u8]) {
+    drop(adastra::translate_case(&entry(data)));
+}
+
+fn itk(data: &[u8]) {
+    drop(adastra::translate_itk(&entry(data)));
 }
 
 fn all_of_edifact(data: &[u8]) {

@@ -21,7 +21,7 @@ use crate::support::{
     program::lasting_port,
 };
 
-const HL7: &str = "hl7==0.4.5";
+pub const HL7: &str = "hl7==0.4.5";
 pub(crate) const HL7APY: &str = "hl7apy==1.3.5";
 /// Every version that there is a strict validation for.
 const VERSIONS: [&str; 8] = ["2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1"];

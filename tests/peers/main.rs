@@ -11,3 +11,5 @@ mod edifact;
 mod fhir;
 mod hl7v2;
 mod mesh;
+mod sender;
+mod xml;

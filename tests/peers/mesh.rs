@@ -13,6 +13,7 @@ use polygate::{
     flow::deliver::{Answer, Destination, Parcel, Position},
     sys::{
         clock::{Clock, SystemClock},
+        disk::RealDisk,
         http::{HttpClient, HttpLimits, HttpUrl},
         sim_disk::SimulatedDisk,
     },
@@ -220,4 +221,55 @@ async fn a_report_goes_from_laboratory_to_practice_and_both_answers_come_back() 
     assert_eq!(mailbox.ledger().sent(&attempt_id).unwrap().fate, Fate::Accepted);
     let filed = practice.filed().remove(0);
     assert_eq!((filed.kind, filed.nhs_number.as_str()), ("pathology", Person::of(5).nhs_number.as_str()));
+}
+
+/// One report in an interchange, which asks for an acknowledgement.
+fn interchange(reference: &str) -> Vec<u8> {
+    let path = "tests/conformance/edifact/full-acceptance/input.edi";
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    assert!(text.contains("+301+") && text.contains("UNZ+1+301'"));
+    text.replace("+301+", &format!("+{reference}+"))
+        .replace("UNZ+1+301'", &format!("UNZ+1+{reference}'"))
+        .into_bytes()
+}
+
+/// A report is taken, made durable, and answered; what is on a foreign workflow, and what is longer than anything a hub
+/// keeps, hold up nobody behind them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_full_of_odd_things_is_read_to_its_end() {
+    let Some(sandbox) = Sandbox::start() else { return };
+    let (laboratory, directory) = (sandbox.client("X26ABC1", "password"), Directory::new());
+    let hub = InnerHub::start();
+    let ledger = Ledger::open(Arc::new(RealDisk), directory.path().join("ledger")).unwrap();
+    let ours = sandbox.client("X26ABC2", "password");
+    let mailbox =
+        Mailbox::new(Arc::clone(&hub.hub), hub.link("mesh"), ours, ledger, MailboxOptions::default());
+
+    let huge = vec![b'x'; 30 << 20];
+    laboratory.send(report("huge", &huge)).await.unwrap();
+    laboratory.send(Outgoing { workflow: "SOMETHING_ELSE", ..report("foreign", b"hello") }).await.unwrap();
+    laboratory.send(report("first", &interchange("301"))).await.unwrap();
+    laboratory.send(report("nonsense", b"this is no EDIFACT")).await.unwrap();
+    laboratory.send(report("second", &interchange("302"))).await.unwrap();
+    laboratory.send(report("first again", &interchange("301"))).await.unwrap();
+    mailbox.look().await.unwrap();
+
+    let kept: Vec<String> = hub.entries().into_iter().map(|entry| entry.source_id).collect();
+    assert_eq!(kept, ["301/1@2601051015", "302/1@2601051015"], "each report once, in order");
+    assert!(hub.quarantined().iter().any(|found| found.kind.contains("PATH") || !found.reason.is_empty()));
+    let tracked = async |name: &str| laboratory.track(name).await.unwrap().unwrap().status.to_lowercase();
+    for name in ["first", "second", "first again", "foreign", "nonsense"] {
+        assert_eq!(tracked(name).await, "acknowledged", "{name}");
+    }
+    assert_eq!(tracked("huge").await, "accepted", "it stays, expires, and its sender hears of it");
+
+    let answers = laboratory.inbox().await.unwrap();
+    let mut verdicts = Vec::new();
+    for id in &answers {
+        let answer = laboratory.get(id).await.unwrap().unwrap();
+        assert_eq!((answer.from.as_str(), answer.workflow.as_str()), ("X26ABC2", "PATH_MEDRPT_V3_ACK"));
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        verdicts.push((text.contains("SIR:301+"), text.contains("SIR:302+"), text.contains("+IAF'")));
+    }
+    assert_eq!(verdicts, [(true, false, true), (false, true, true), (true, false, true)]);
 }

@@ -152,7 +152,11 @@ pub fn iso_8601(stamp: &str) -> String {
     let offset_digits = offset.get(1..).unwrap_or_default();
     if 13 < out.len() && 2 <= offset_digits.len() && offset_digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let minutes = offset_digits.get(2..4).unwrap_or("00");
-        out = format!("{out}{}{}:{minutes}", &offset[..1], offset_digits.get(..2).unwrap_or("00"));
+        out = format!(
+            "{out}{}{}:{minutes}",
+            offset.get(..1).unwrap_or_default(),
+            offset_digits.get(..2).unwrap_or("00")
+        );
     }
     out
 }
@@ -225,8 +229,9 @@ fn gender(node: Node<'_, '_>) -> String {
 
 fn ods_code(organisation: Node<'_, '_>) -> String {
     let ids = children(organisation, "id");
-    let code = ids.filter(|id| ODS.contains(&attribute(*id, "root"))).map(|id| attribute(id, "extension"));
-    code.filter(|code| !code.is_empty()).next().unwrap_or_default().to_owned()
+    let mut code =
+        ids.filter(|id| ODS.contains(&attribute(*id, "root"))).map(|id| attribute(id, "extension"));
+    code.find(|code| !code.is_empty()).unwrap_or_default().to_owned()
 }
 
 fn author(document: Node<'_, '_>) -> (String, String) {

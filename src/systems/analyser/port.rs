@@ -59,6 +59,16 @@ pub enum Port {
     Connect(String),
 }
 
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Device { path, .. } => write!(f, "{}", path.display()),
+            Self::Listen(address) => write!(f, "{address}"),
+            Self::Connect(address) => f.write_str(address),
+        }
+    }
+}
+
 /// How an analyser is served.
 #[derive(Clone, Debug)]
 pub struct AnalyserOptions {

@@ -289,7 +289,7 @@ fn a_query_is_answered_that_nothing_is_known() {
     let query = b"H|\\^&|||X\rQ|1|^S1||ALL\rL|1|N\r";
     let mut frame = bytes::BytesMut::new();
     crate::codec::lis2::frame::encode(1, query, true, &mut frame);
-    let mut expect = |stream: &mut TcpStream, out: &[u8], count: usize| {
+    let expect = |stream: &mut TcpStream, out: &[u8], count: usize| {
         stream.write_all(out).unwrap();
         let mut answer = vec![0; count];
         stream.read_exact(&mut answer).unwrap();

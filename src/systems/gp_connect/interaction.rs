@@ -3,6 +3,8 @@
 /// One deed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Interaction {
+    /// Foundations: Read the capability statement.
+    Capabilities,
     /// Foundations: Find a patient.
     FindPatient,
     /// Foundations: Register a patient, as a temporary one.
@@ -25,7 +27,8 @@ pub enum Interaction {
 
 impl Interaction {
     /// Every deed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Capabilities,
         Self::FindPatient,
         Self::RegisterPatient,
         Self::StructuredRecord,
@@ -40,6 +43,7 @@ impl Interaction {
     /// `Ssp-InteractionID`.
     pub const fn id(self) -> &'static str {
         match self {
+            Self::Capabilities => "urn:nhs:names:services:gpconnect:fhir:rest:read:metadata-1",
             Self::FindPatient => "urn:nhs:names:services:gpconnect:fhir:rest:search:patient-1",
             Self::RegisterPatient => "urn:nhs:names:services:gpconnect:fhir:operation:gpc.registerpatient-1",
             Self::StructuredRecord => {
@@ -59,7 +63,11 @@ impl Interaction {
     /// The HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::FindPatient | Self::FreeSlots | Self::PatientAppointments | Self::ReadAppointment => "GET",
+            Self::Capabilities
+            | Self::FindPatient
+            | Self::FreeSlots
+            | Self::PatientAppointments
+            | Self::ReadAppointment => "GET",
             Self::RegisterPatient | Self::StructuredRecord | Self::Book => "POST",
             Self::Amend | Self::Cancel => "PUT",
         }
@@ -68,7 +76,7 @@ impl Interaction {
     /// The token's `requested_scope`.
     pub const fn scope(self) -> &'static str {
         match self {
-            Self::FreeSlots => "organization/*.read",
+            Self::Capabilities | Self::FreeSlots => "organization/*.read",
             Self::RegisterPatient | Self::Book | Self::Amend | Self::Cancel => "patient/*.write",
             Self::FindPatient
             | Self::StructuredRecord

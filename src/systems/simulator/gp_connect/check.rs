@@ -75,6 +75,7 @@ fn below_base<'a>(provider: &Provider, path: &'a str) -> Option<&'a str> {
 fn interaction(method: &str, path: &[String], named: &str) -> Result<Interaction, Complaint> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let possible: &[Interaction] = match (method, path.as_slice()) {
+        ("GET", ["metadata"]) => &[Interaction::Capabilities],
         ("GET", ["Patient"]) => &[Interaction::FindPatient],
         ("POST", ["Patient", "$gpc.registerpatient"]) => &[Interaction::RegisterPatient],
         ("POST", ["Patient", "$gpc.getstructuredrecord"]) => &[Interaction::StructuredRecord],

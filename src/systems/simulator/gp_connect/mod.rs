@@ -26,7 +26,7 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
@@ -165,6 +165,7 @@ impl Provider {
 
     fn act(&self, asked: &Asked, now: Timestamp) -> Result<Value, Complaint> {
         match asked.interaction {
+            Interaction::Capabilities => Ok(capabilities(now)),
             Interaction::FindPatient => patients::find(self, asked),
             Interaction::RegisterPatient => patients::register(self, asked, now),
             Interaction::StructuredRecord => chart::record(self, asked, now),
@@ -196,6 +197,20 @@ impl Provider {
         let own = self.options.first_person..self.options.first_person + self.options.people;
         own.contains(&number) || self.state().registered.contains(&number)
     }
+}
+
+/// What the practice's system says of itself (FHIR STU3, CapabilityStatement).
+fn capabilities(now: Timestamp) -> Value {
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": now.to_string(),
+        "kind": "instance",
+        "fhirVersion": "3.0.1",
+        "acceptUnknown": "both",
+        "format": ["application/fhir+json", "application/fhir+xml"],
+        "rest": [{ "mode": "server" }],
+    })
 }
 
 async fn answer(State(provider): State<Arc<Provider>>, request: Request<Body>) -> Response<Body> {

@@ -20,6 +20,7 @@ mod hl7v2;
 mod kettering;
 mod lis2;
 mod shared;
+mod together;
 
 use std::{fs, path::Path};
 

@@ -7,8 +7,7 @@ use anyhow::Context;
 use crate::{
     config::{GpSection, Hl7Section, HubConfig, REGISTERED_PRACTICE, Wanted},
     flow::deliver::{
-        Delivery, Make, Options, Pace, consumer,
-        registered::Registered,
+        Delivery, Make, Options, Pace, RecordedRegistrations, consumer,
         routes::{Registrations, Route, To, What},
     },
     sys::clock::Clock,
@@ -42,7 +41,8 @@ impl RunningHub {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<()> {
         let routes = routes(config);
-        let registrations: Arc<dyn Registrations> = Arc::new(Registered::new(Arc::clone(&self.hub)));
+        let registrations: Arc<dyn Registrations> =
+            Arc::new(RecordedRegistrations::new(Arc::clone(&self.hub)));
         let mut open = |name: &str, kind, address: &str, ods: Option<&str>, make: Make| {
             let options = Options {
                 name: name.to_owned(),

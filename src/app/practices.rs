@@ -107,7 +107,7 @@ impl RunningHub {
         let http = HttpClient::new(url, tls, HttpLimits::default());
         let client = MeshClient::new(http, credentials, Arc::clone(clock));
         let link = self.hub.add_link("mesh", "MESH", &section.url);
-        let ledger = Ledger::open(Arc::new(RealDisk), config.hub.state.join("mesh").join("ledger"))
+        let ledger = Ledger::open(Arc::new(RealDisk), config.hub.state.join("mesh.json"))
             .context("what was sent over MESH cannot be read")?;
         let mut options =
             MailboxOptions { poll: Duration::from_secs(section.poll_seconds), ..Default::default() };
@@ -128,6 +128,9 @@ pub(super) fn deliver(
 ) -> Make {
     let own = (config.hub.ods.as_str(), config.hub.name.as_str());
     let mut options = PracticeOptions::new(to, &section.ods, &mesh.mailbox, own);
+    // Each make of system reads the day and the month of letters in an order of its own.
+    let is_vision = config.vision.iter().any(|other| other.name == section.name);
+    options.dates = if is_vision { DateOrder::DayMonth } else { DateOrder::MonthDay };
     if let Some(edi) = &section.edi {
         options.edi.clone_from(edi);
     }

@@ -11,4 +11,5 @@ pub mod itk;
 pub mod kettering;
 pub mod lis2;
 pub mod mllp;
+pub mod poct1a;
 pub mod xml;

@@ -9,9 +9,11 @@ use crate::domain::{
     nhs_number::NhsNumber,
     record::Snapshot,
     slot::{Amendment, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Registration, SlotQuery},
+    time::Timestamp,
 };
 
-/// An answer to come.
+/// An answer to come. What books, amends, cancels or registers must be driven to its end even if whoever asked has
+/// gone: dropped half-way, it leaves nobody who knows what was done. Spawn it.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
 
 /// A general practice's system, whoever made it.
@@ -74,6 +76,30 @@ pub trait GpSystem: fmt::Debug + Send + Sync {
 
     /// What an operator should know about this system now, such as a clock that differs; empty if nothing.
     fn complaints(&self) -> Vec<String>;
+
+    /// When it last answered, and when and how it last failed to.
+    fn contact(&self) -> Contact {
+        Contact::default()
+    }
+}
+
+/// How asking a system has gone lately, for the list of links.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Contact {
+    /// When it last answered anything, by the hub's clock: a refusal of its own is an answer.
+    pub answered: Option<Timestamp>,
+    /// When no answer of its own came last, and why: code and detail, without patient data.
+    pub failed: Option<(Timestamp, String)>,
+}
+
+impl Contact {
+    /// Whether it answered when it was last asked; none if it never was.
+    pub fn is_up(&self) -> Option<bool> {
+        match (self.answered, self.failed.as_ref().map(|failed| failed.0)) {
+            (None, None) => None,
+            (answered, failed) => Some(failed < answered),
+        }
+    }
 }
 
 /// Who can put it right.
@@ -135,3 +161,25 @@ impl fmt::Display for Refusal {
 }
 
 impl Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_is_up_if_it_answered_last() {
+        let contact = |answered: Option<i64>, failed: Option<i64>| Contact {
+            answered: answered.map(Timestamp),
+            failed: failed.map(|at| (Timestamp(at), String::new())),
+        };
+        for (answered, failed, up) in [
+            (None, None, None),
+            (Some(1), None, Some(true)),
+            (None, Some(1), Some(false)),
+            (Some(2), Some(1), Some(true)),
+            (Some(1), Some(2), Some(false)),
+        ] {
+            assert_eq!(contact(answered, failed).is_up(), up);
+        }
+    }
+}

@@ -159,11 +159,8 @@ impl Prefetch {
             }
             if cache.policy().is_none() { Ok(Vec::new()) } else { hub.booked_patients(ahead) }
         });
-        let booked = match looked.await {
-            Ok(Ok(booked)) => booked,
-            // The record view is being opened: the next look will find it.
-            Ok(Err(_)) | Err(_) => return,
-        };
+        // If not, the record view is being opened: the next look will find it.
+        let Ok(Ok(booked)) = looked.await else { return };
         for ask in self.wanted(&booked) {
             self.ask(&ask).await;
             tokio::time::sleep(Duration::from_secs(60) / self.options.per_minute.clamp(1, 600)).await;
@@ -296,11 +293,7 @@ fn booking(record: &PatientRecord, day: u32) -> Option<BookedPatient> {
 fn days(from: Timestamp, until: Timestamp) -> Vec<u32> {
     let day_ms = 86_400_000;
     let numbers = (from.0.div_euclid(day_ms)..=until.0.div_euclid(day_ms)).take(31);
-    let day = |number: i64| {
-        let text = Timestamp(number * day_ms).to_string();
-        When::parse(text.get(..10)?).map(When::day)
-    };
-    numbers.filter_map(day).collect()
+    numbers.filter_map(|number| When::of(Timestamp(number * day_ms)).map(When::day)).collect()
 }
 
 #[cfg(test)]

@@ -105,14 +105,26 @@ impl Hub {
         Ok(Arc::clone(self.cache.get_or_init(|| Arc::new(cache))))
     }
 
+    /// Throws away what is cached of a patient, for there is no legitimate relationship any more; says how many answers
+    /// that were. `by` is who asked.
+    ///
+    /// # Errors
+    /// The disk fails: it must be tried again.
+    pub fn purge_answers(&self, number: &NhsNumber, by: &str) -> Result<usize, CacheError> {
+        let Some(cache) = self.cache.get() else { return Ok(0) };
+        let count = cache.purge(number)?;
+        tracing::info!(by, count, "cached answers of a patient thrown away");
+        Ok(count)
+    }
+
     /// The clocks, as the cache wants them.
     pub(super) fn cache_time(&self) -> CacheTime {
         CacheTime { wall: self.now(), elapsed: self.elapsed() }
     }
 }
 
-/// What the view says of a patient, for the one record.
-fn parts(record: PatientRecord) -> Parts {
+/// What the view says of a patient, for [`one_record::assemble`].
+pub fn parts(record: PatientRecord) -> Parts {
     let mut notices = Vec::new();
     for (system, doubt) in &record.apart {
         notices.push(about(system, "not-linked", doubt.code()));

@@ -44,18 +44,23 @@ impl State {
                 Err(index) => said.fields.insert(index, field),
             }
         }
-        self.note_booking(patient, change);
+        self.note_booking(message, patient, change);
         self.shelf.say(patient, keys::item(change.kind, system, &change.key), said);
         Ok(())
     }
 
-    /// Notes on which day a person has an appointment, so that those booked for a day are found without reading all.
-    fn note_booking(&mut self, patient: u64, change: &ItemChange) {
+    /// Notes on which day a person has an appointment, unless it is past, so that those booked for a day are found without
+    /// reading all.
+    fn note_booking(&mut self, message: &Message<'_>, patient: u64, change: &ItemChange) {
+        if change.kind != ItemKind::Appointment {
+            return;
+        }
         let start = change.fields.iter().find_map(|(name, change)| match change {
             FieldChange::Set(text) if *name == "start" => When::parse(text),
             _ => None,
         });
-        if let Some(start) = start.filter(|start| change.kind == ItemKind::Appointment && start.is_day()) {
+        let today = When::of(message.received).map_or(0, When::day);
+        if let Some(start) = start.filter(|start| start.is_day() && today <= start.day()) {
             self.shelf.put(keys::booked(start.day(), patient), Some(Vec::new()));
         }
     }

@@ -211,16 +211,11 @@ pub(super) fn repair(position: Position, kind: u8) -> Vec<u8> {
     key
 }
 
-/// The key of a patient's items in one run.
-pub(super) fn chunk(patient: u64, run: u64) -> Vec<u8> {
+/// The key of where in runs a patient's items are; `number` is zero but for very large records.
+pub(super) fn chunks(patient: u64, number: u64) -> Vec<u8> {
     let mut key = numbered(Room::Chunk, patient);
-    push_number(&mut key, run);
+    push_number(&mut key, number);
     key
-}
-
-/// The run, from a key made by [`chunk`].
-pub(super) fn run_of(key: &[u8]) -> Option<u64> {
-    child_of(key)
 }
 
 /// The key of a content file that a patient's items in one run refer to.
@@ -232,10 +227,8 @@ pub(super) fn body(patient: u64, run: u64, digest: &[u8; 32]) -> Vec<u8> {
 
 /// The beginning of the keys made by [`body`].
 pub(super) fn bodies(patient: u64, run: u64) -> Vec<u8> {
-    let mut key = chunk(patient, run);
-    if let Some(first) = key.first_mut() {
-        *first = Room::Body.letter();
-    }
+    let mut key = numbered(Room::Body, patient);
+    push_number(&mut key, run);
     key
 }
 

@@ -15,7 +15,7 @@ use super::{
     bodies::Bodies,
     engine::{Engine, is_damage},
     keys::{self, Room},
-    runs::{Place, Runs},
+    runs::{Runs, decode_chunks},
     shelf::{Shelf, decode_cursor, encode_cursor},
     state::{FORMAT, Names, State, Tally, decode_head, encode_head},
     value::{Alias, Claim, Patient},
@@ -282,13 +282,12 @@ fn survey(
                 Alias::decode(value).map(|_| ()).ok_or(ViewError::Damaged("an identifier cannot be read"))
             }
             Room::Chunk => {
-                let damaged = ViewError::Damaged("a place in a run cannot be read");
-                let (Some(run), Some(place)) = (keys::run_of(key), Place::decode(value)) else {
-                    return Err(damaged);
-                };
-                counts.items += place.items;
-                let end = runs.entry(run).or_default();
-                *end = place.end().max(*end);
+                let chunks = decode_chunks(value);
+                for (run, place) in chunks.ok_or(ViewError::Damaged("a place in a run cannot be read"))? {
+                    counts.items += place.items;
+                    let end = runs.entry(run).or_default();
+                    *end = place.end().max(*end);
+                }
                 Ok(())
             }
             Room::Body => {

@@ -35,15 +35,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+    fn write(&self, writer: &mut Writer) {
         writer.number(self.block.0).count(self.block.1).count(self.block.2);
         writer.count(self.part.0).count(self.part.1).count(self.items);
-        writer.0
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut size = || usize::try_from(reader.number()?).ok();
         let block = (size()? as u64, size()?, size()?);
         let place = Self { block, part: (size()?, size()?), items: size()? };
@@ -59,6 +56,28 @@ impl Place {
     pub(super) fn end(&self) -> u64 {
         self.block.0.saturating_add(self.block.1 as u64)
     }
+}
+
+/// Where a patient's items are, by run.
+pub(super) type Chunks = BTreeMap<u64, Place>;
+
+/// Some of a patient's places as one value.
+pub(super) fn encode_chunks<'a>(chunks: impl Iterator<Item = (&'a u64, &'a Place)>) -> Vec<u8> {
+    let mut writer = Writer::default();
+    for (run, place) in chunks {
+        place.write(writer.number(*run));
+    }
+    writer.0
+}
+
+/// Reads what [`encode_chunks`] wrote.
+pub(super) fn decode_chunks(bytes: &[u8]) -> Option<Chunks> {
+    let mut reader = Reader(bytes);
+    let mut chunks = Chunks::new();
+    while reader.end().is_none() {
+        chunks.insert(reader.number()?, Place::read(&mut reader)?);
+    }
+    Some(chunks)
 }
 
 /// Patients, and where their items are.

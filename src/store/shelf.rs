@@ -17,7 +17,7 @@ use super::{
     bodies::Bodies,
     engine::Engine,
     keys::{self, KEY_BYTES_MAX, Room},
-    runs::{BLOCK_BYTES_MAX, Draft, Items, Place, Runs},
+    runs::{BLOCK_BYTES_MAX, Chunks, Draft, Items, Place, Runs, decode_chunks, encode_chunks},
     value::{Content, Item},
     wire::{Reader, Writer},
 };
@@ -34,6 +34,8 @@ pub(super) const PENDING_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub(super) const PENDING_IDENTITY_KEYS_MAX: usize = 128;
 /// A patient's items in more runs than this are brought together in the next.
 const CHUNKS_MAX: usize = 12;
+/// Places in one value: at most 40 bytes each, so that it stays below [`VALUE_BYTES_MAX`].
+const CHUNKS_IN_VALUE: usize = 64;
 /// What a waiting entry or item takes besides its bytes, in bytes, roughly; and a field.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 const FIELD_OVERHEAD_BYTES: usize = 176;
@@ -177,14 +179,14 @@ impl Shelf {
     /// before the old ones go.
     fn write_run(&mut self, run: u64) -> Result<Vec<Entry>, ViewError> {
         let mut draft = Draft::default();
-        let mut old: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
+        let mut gone: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         let mut bodies: BTreeMap<u64, BTreeSet<[u8; 32]>> = BTreeMap::new();
         for (patient, mut items) in std::mem::take(&mut self.said) {
             let chunks = self.chunks(patient)?;
             if CHUNKS_MAX <= chunks.len() {
-                let (together, gone) = self.bring_together(patient, &chunks, items)?;
+                let (together, runs) = self.bring_together(&chunks, items)?;
                 items = together;
-                old.insert(patient, gone);
+                gone.insert(patient, runs);
             }
             let digests = items.values().flat_map(Item::bodies).map(|body| body.digest);
             bodies.insert(patient, digests.collect());
@@ -198,19 +200,37 @@ impl Shelf {
         for (patient, place) in places {
             let digests = bodies.remove(&patient).unwrap_or_default();
             entries.extend(digests.iter().map(|digest| (keys::body(patient, run, digest), Some(Vec::new()))));
-            entries.push((keys::chunk(patient, run), Some(place.encode())));
-            entries.extend(old.remove(&patient).unwrap_or_default());
+            let gone = gone.remove(&patient).unwrap_or_default();
+            entries.extend(self.placed(patient, (run, place), &gone)?);
         }
         Ok(entries)
     }
 
-    /// A patient's items from all runs with those that wait, and the entries that then go.
-    fn bring_together(
-        &self,
-        patient: u64,
-        chunks: &BTreeMap<u64, Place>,
-        waiting: Items,
-    ) -> Result<(Items, Vec<Entry>), ViewError> {
+    /// What sled has to know of a patient's new place: one value with all of them, more only for a record too large to
+    /// be brought together.
+    fn placed(&self, patient: u64, new: (u64, Place), gone: &[u64]) -> Result<Vec<Entry>, ViewError> {
+        let mut chunks = self.chunks(patient)?;
+        let before = chunks.len().div_ceil(CHUNKS_IN_VALUE);
+        chunks.retain(|run, _| !gone.contains(run));
+        chunks.extend([new]);
+        let mut entries = Vec::new();
+        let mut rest = chunks.iter().peekable();
+        let mut number = 0;
+        while rest.peek().is_some() {
+            let value = encode_chunks(rest.by_ref().take(CHUNKS_IN_VALUE));
+            entries.push((keys::chunks(patient, number), Some(value)));
+            number += 1;
+        }
+        entries.extend((number..before as u64).map(|number| (keys::chunks(patient, number), None)));
+        for run in gone {
+            let bodies = self.scan(&keys::bodies(patient, *run), usize::MAX)?;
+            entries.extend(bodies.into_keys().map(|key| (key, None)));
+        }
+        Ok(entries)
+    }
+
+    /// A patient's items from several runs with those that wait, and which runs these are.
+    fn bring_together(&self, chunks: &Chunks, waiting: Items) -> Result<(Items, Vec<u64>), ViewError> {
         let mut items = Items::new();
         let mut gone = Vec::new();
         let mut bytes = 0;
@@ -221,19 +241,17 @@ impl Shelf {
                 break;
             }
             take_in(&mut items, self.runs.get(*run, place)?);
-            gone.push((keys::chunk(patient, *run), None));
-            let bodies = self.scan(&keys::bodies(patient, *run), usize::MAX)?;
-            gone.extend(bodies.into_keys().map(|key| (key, None)));
+            gone.push(*run);
         }
         take_in(&mut items, waiting);
         Ok((items, gone))
     }
 
-    fn chunks(&self, patient: u64) -> Result<BTreeMap<u64, Place>, ViewError> {
+    fn chunks(&self, patient: u64) -> Result<Chunks, ViewError> {
         let found = self.scan(&keys::numbered(Room::Chunk, patient), usize::MAX)?;
-        let read = |(key, value): (&Vec<u8>, &Vec<u8>)| Some((keys::run_of(key)?, Place::decode(value)?));
-        let places: Option<_> = found.iter().map(read).collect();
-        places.ok_or(ViewError::Damaged("a place in a run cannot be read"))
+        let places: Option<Vec<Chunks>> = found.values().map(|value| decode_chunks(value)).collect();
+        let places = places.ok_or(ViewError::Damaged("a place in a run cannot be read"))?;
+        Ok(places.into_iter().flatten().collect())
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Result<(), ViewError> {

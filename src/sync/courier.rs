@@ -19,7 +19,7 @@ use crate::{
         send::Outgoing,
         status::{HubStatus, LinkState},
     },
-    sys::entropy::Entropy,
+    sys::{blocking::blocking, entropy::Entropy},
 };
 
 use super::{
@@ -396,12 +396,4 @@ fn health(status: &HubStatus, online: bool) -> Health {
 
 fn closed() -> UplinkError {
     UplinkError::Broken("the journal is closed".to_owned())
-}
-
-/// Runs what may wait for the disk without holding up other tasks, where the runtime allows it.
-fn blocking<T>(act: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(act),
-        _ => act(),
-    }
 }

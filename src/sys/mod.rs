@@ -1,5 +1,6 @@
 //! What the world decides, handed in: clock, entropy, disk and network, with their simulated twins.
 
+pub mod blocking;
 pub mod certificate;
 pub mod clock;
 pub mod disk;

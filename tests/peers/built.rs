@@ -162,10 +162,9 @@ fn events() -> Vec<Event> {
 fn everything_we_build_is_strictly_valid() {
     let Some(python) = peers::python(&[HL7APY]) else { return };
     let address = Address {
-        sending_application: "POLYGATE".to_owned(),
         sending_facility: "5LC01".to_owned(),
         receiving: Some(("RIO".to_owned(), "RV5".to_owned())),
-        profile: None,
+        ..Address::default()
     };
     let outgoing = Outgoing::new(address);
     let built: Vec<String> = events()

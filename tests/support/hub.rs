@@ -33,6 +33,8 @@ pub struct InnerHub {
     pub hub: Arc<Hub>,
     /// Its clock.
     pub clock: Arc<SimulatedClock>,
+    /// Its disk.
+    pub disk: SimulatedDisk,
     journal: Journal,
     answers: u64,
 }
@@ -55,11 +57,11 @@ impl InnerHub {
             identity,
             journal: journal.clone(),
             clock: Arc::clone(&clock) as _,
-            disk: Arc::new(disk),
+            disk: Arc::new(disk.clone()),
             translate: translate_entry,
         };
         let hub = Hub::new(parts, Path::new(STATE), "nowhere").unwrap();
-        Self { hub, clock, journal, answers: 0 }
+        Self { hub, clock, disk, journal, answers: 0 }
     }
 
     /// Adds a link.

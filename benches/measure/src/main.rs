@@ -1,9 +1,12 @@
-//! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing. Each prints one number a
+//! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing,
+//! reading records. Each prints one number a
 //! line, `NAME VALUE`.
 
 mod mllp;
 mod mqtt;
 mod parse;
+mod rates;
+mod record;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -31,8 +34,13 @@ fn main() -> ExitCode {
             runtime.block_on(mqtt::count(port.parse().expect("a port"), quiet));
         }
         ["parse"] => parse::all(),
+        ["rates"] => rates::all(),
+        ["record-fill", folder, patients, cached] => record::fill(folder, number(patients), number(cached)),
+        ["record-read", folder, patients] => record::read(folder, number(patients)),
         _ => {
-            eprintln!("measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse");
+            eprintln!(
+                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS CACHED | record-read FOLDER PATIENTS"
+            );
             return ExitCode::from(2);
         }
     }

@@ -47,7 +47,11 @@ pub async fn load(port: u16, connections: usize, count: usize, prefix: &str) {
                 while !answer.ends_with(b"\x1c\r") {
                     assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "closed");
                 }
-                assert!(answer.windows(6).any(|part| part == b"MSA|AA"), "{}", String::from_utf8_lossy(&answer));
+                assert!(
+                    answer.windows(6).any(|part| part == b"MSA|AA"),
+                    "{}",
+                    String::from_utf8_lossy(&answer)
+                );
             }
         });
     }
@@ -78,7 +82,9 @@ pub async fn append(path: &str, concurrency: usize, count: usize) {
             file.write_all(&buffer).expect("written");
             file.sync_data().expect("synchronised");
             buffer.clear();
-            waiting.drain(..).for_each(|reply: oneshot::Sender<()>| reply.send(()).expect("a task that waits"));
+            waiting
+                .drain(..)
+                .for_each(|reply: oneshot::Sender<()>| reply.send(()).expect("a task that waits"));
         }
     });
     let share = count / concurrency;

@@ -32,7 +32,8 @@ fn ours(text: &str) -> usize {
     let message = Message::parse(text.as_bytes()).expect("a message");
     let header = message.segment("MSH").expect("MSH");
     let pid = message.segment("PID").expect("PID");
-    let mut touched = header.field(10).bytes().len() + pid.field(3).bytes().len() + pid.field(5).bytes().len();
+    let mut touched =
+        header.field(10).bytes().len() + pid.field(3).bytes().len() + pid.field(5).bytes().len();
     for segment in message.segments().filter(|segment| segment.name() == b"OBX") {
         touched += segment.field(5).bytes().len();
     }
@@ -54,7 +55,8 @@ fn hl7_parser(text: &str) -> usize {
 
 fn rust_hl7(text: &str) -> usize {
     let message = rusthl7::message::Message::new(text);
-    let mut touched = message.query("MSH.F10").len() + message.query("PID.F3").len() + message.query("PID.F5").len();
+    let mut touched =
+        message.query("MSH.F10").len() + message.query("PID.F3").len() + message.query("PID.F5").len();
     for segment in message.segments_by_name("OBX").unwrap_or_default() {
         touched += segment.query("F5").len();
     }
@@ -71,7 +73,9 @@ fn report(observations: usize) -> String {
         PID|1||H1^^^RQ6^MR~9990000018^^^NHS^NH||SMITH^ANN||19700101|F\rOBR|1|P1|F1|UE^Urea\r"
         .to_owned();
     for line in 1..=observations {
-        text.push_str(&format!("OBX|{line}|NM|K{line}^Potassium serum level^L||{line}.1|mmol/L|3.5-5.3|N|||F|||20260101113000\r"));
+        text.push_str(&format!(
+            "OBX|{line}|NM|K{line}^Potassium serum level^L||{line}.1|mmol/L|3.5-5.3|N|||F|||20260101113000\r"
+        ));
     }
     text
 }

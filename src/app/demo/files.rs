@@ -52,9 +52,7 @@ pub(super) fn hub_config(id: &str, ods: &str, name: &str, directory: &Path, wan:
     format!(
         "[hub]\nid = \"{id}\"\nods = \"{ods}\"\nname = \"{name}\"\nstate = \"{state}\"\n\n\
          [centre]\nbroker = \"mqtts://localhost:{port}\"\nca = \"pki/ca.pem\"\n\
-         certificate = \"pki/{id}.pem\"\nkey = \"pki/{id}.key\"\nreconnect-max-seconds = 2\n\n\
-         [[rio]]\nname = \"rio\"\nlisten = \"127.0.0.1:0\"\n\n\
-         [[secondary-care]]\nname = \"pas\"\nlisten = \"127.0.0.1:0\"\n",
+         certificate = \"pki/{id}.pem\"\nkey = \"pki/{id}.key\"\nreconnect-max-seconds = 2\n",
         state = state.display(),
         port = wan.port(),
     )

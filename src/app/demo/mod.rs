@@ -1,6 +1,8 @@
 //! The demonstration: a whole polysystem on loopback, in one process, with a switch that cuts the WAN.
 
 mod files;
+mod practices;
+mod systems;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +17,7 @@ use anyhow::Context;
 use serde::Serialize;
 use tokio::{
     net::TcpListener,
-    sync::watch,
+    sync::{RwLock, watch},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -29,22 +31,14 @@ use crate::{
     flow::operate::Operate,
     manage::health,
     portal,
-    sys::{
-        clock::{Clock, SystemClock},
-        http_server,
-        relay::Relay,
-    },
-    systems::simulator::{
-        sender::Sender,
-        traffic::{Traffic, Voice},
-    },
+    sys::{http_server, relay::Relay},
 };
 
 use super::{centre::RunningCentre, hub::RunningHub};
 use files::{HUBS, centre_config, hub_config, issue_certificates};
+use practices::Practices;
+use systems::{Journeys, Shared, Systems};
 
-/// People that the simulated systems speak of.
-const PEOPLE: u64 = 400;
 /// Pauses between a simulated system's messages: at leisure for those who watch, quick for those who count.
 const PAUSE_SHOWN: Duration = Duration::from_millis(400);
 const PAUSE_HEADLESS: Duration = Duration::from_millis(4);
@@ -81,6 +75,14 @@ pub struct Summary {
     pub bytes_sent: u64,
     /// How many hubs took part.
     pub hubs: usize,
+    /// How long analysers' results took into the record and to the practice.
+    pub journeys: Journeys,
+    /// Messages that RiO took from the hubs.
+    pub delivered_to_rio: u64,
+    /// Reports and letters that practices have filed.
+    pub filed_at_practices: u64,
+    /// Those that came to a practice again, and were filed once.
+    pub repeated_at_practices: u64,
 }
 
 /// Accepted messages: hub, system and control id.
@@ -92,6 +94,9 @@ struct Polysystem {
     centre: RunningCentre,
     hubs: Vec<RunningHub>,
     relays: Vec<Arc<Relay>>,
+    practices: Arc<RwLock<Practices>>,
+    systems: Vec<Systems>,
+    journeys: Arc<Mutex<Journeys>>,
     senders: JoinSet<u64>,
     accepted: Accepted,
     stop_senders: watch::Sender<bool>,
@@ -102,7 +107,7 @@ struct Polysystem {
 /// # Errors
 /// It cannot be started.
 pub async fn show() -> anyhow::Result<()> {
-    let mut polysystem = Polysystem::start(PAUSE_SHOWN).await?;
+    let mut polysystem = Polysystem::start(PAUSE_SHOWN, true).await?;
     let listener = match TcpListener::bind(PORTAL).await {
         Ok(listener) => listener,
         Err(_) => TcpListener::bind("127.0.0.1:0").await.context("the portal cannot listen")?,
@@ -127,7 +132,7 @@ pub async fn show() -> anyhow::Result<()> {
 /// # Errors
 /// It cannot be started.
 pub async fn count(seconds: u64) -> anyhow::Result<Summary> {
-    let mut polysystem = Polysystem::start(PAUSE_HEADLESS).await?;
+    let mut polysystem = Polysystem::start(PAUSE_HEADLESS, false).await?;
     let third = Duration::from_secs(seconds.max(3)) / 3;
     sleep(third).await;
     polysystem.set_wan(false);
@@ -153,7 +158,7 @@ pub async fn count(seconds: u64) -> anyhow::Result<Summary> {
 }
 
 impl Polysystem {
-    async fn start(pause: Duration) -> anyhow::Result<Self> {
+    async fn start(pause: Duration, tell: bool) -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("polygate-demo-{}", std::process::id()));
         let pki = directory.join("pki");
         issue_certificates(&pki)?;
@@ -161,7 +166,12 @@ impl Polysystem {
         let broker_address = SocketAddr::from(([127, 0, 0, 1], broker.port()));
         let centre =
             RunningCentre::start(&centre_config(&directory, &pki, broker.port()), &directory).await?;
+        let ods: Vec<&str> = HUBS.iter().map(|(_, ods, _)| *ods).collect();
+        let practices = Practices::start(&pki, &ods).await?;
         let mut polysystem = Self {
+            practices: Arc::new(RwLock::new(practices)),
+            systems: Vec::new(),
+            journeys: Arc::default(),
             directory,
             broker,
             centre,
@@ -171,47 +181,30 @@ impl Polysystem {
             accepted: Accepted::default(),
             stop_senders: watch::Sender::new(false),
         };
+        let shared = Shared {
+            accepted: Arc::clone(&polysystem.accepted),
+            stop: polysystem.stop_senders.subscribe(),
+            pause,
+            tell,
+            journeys: Arc::clone(&polysystem.journeys),
+            practices: Arc::clone(&polysystem.practices),
+        };
         for (seed, (id, ods, name)) in (1..).zip(HUBS) {
             let relay = Arc::new(Relay::start(broker_address).await.context("no port for the WAN")?);
+            let mut systems = Systems::prepare(id, seed).await?;
             let path = polysystem.directory.join(format!("{id}.toml"));
-            let text = hub_config(id, ods, name, &polysystem.directory, relay.address());
+            let mut text = hub_config(id, ods, name, &polysystem.directory, relay.address());
+            text.push_str(&polysystem.practices.read().await.config(ods, &polysystem.directory)?);
+            text.push_str(&systems.config());
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             let running = RunningHub::start(&HubConfig::load(&path)?).await?;
             running.hub.set_wan_switch(Arc::clone(&relay));
             polysystem.relays.push(relay);
-            polysystem.start_senders(&running, id, seed, pause).await?;
+            systems.start(&running.hub, &mut polysystem.senders, &shared).await?;
+            polysystem.systems.push(systems);
             polysystem.hubs.push(running);
         }
         Ok(polysystem)
-    }
-
-    async fn start_senders(
-        &mut self,
-        running: &RunningHub,
-        hub: &'static str,
-        seed: u64,
-        pause: Duration,
-    ) -> anyhow::Result<()> {
-        for (system, voice) in [("rio", Voice::Rio), ("pas", Voice::SecondaryCare)] {
-            let address = listening(running, system).await?;
-            let mut traffic = Traffic::new(voice, &format!("{system}-"), PEOPLE, seed);
-            let (accepted, mut stop) = (Arc::clone(&self.accepted), self.stop_senders.subscribe());
-            self.senders.spawn(async move {
-                let mut sender = Sender::new(address);
-                while !*stop.borrow_and_update() {
-                    let message = traffic.next(SystemClock.now());
-                    sender.deliver(&message.control_id, &message.bytes).await;
-                    let name = (hub.to_owned(), system.to_owned(), message.control_id);
-                    accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
-                    tokio::select! {
-                        () = sleep(pause) => {}
-                        _ = stop.changed() => {}
-                    }
-                }
-                sender.repeats
-            });
-        }
-        Ok(())
     }
 
     fn set_wan(&self, connected: bool) {
@@ -266,6 +259,7 @@ impl Polysystem {
             true
         };
         self.centre.store.entries(&Filter::default(), count).await?;
+        let (filed, repeated) = self.practices.read().await.counts();
         let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         let at_centre = accepted.iter().filter(|name| present.contains_key(name)).count() as u64;
         let mut summary = Summary {
@@ -281,6 +275,10 @@ impl Polysystem {
             batches: 0,
             bytes_sent: 0,
             hubs: self.hubs.len(),
+            journeys: *self.journeys.lock().unwrap_or_else(PoisonError::into_inner),
+            delivered_to_rio: self.systems.iter().map(Systems::delivered_to_rio).sum(),
+            filed_at_practices: filed,
+            repeated_at_practices: repeated,
         };
         for running in &self.hubs {
             let centre = running.hub.centre();
@@ -296,7 +294,7 @@ impl Polysystem {
         for running in &self.hubs {
             writeln!(out, "\n  {}", running.hub.identity().name)?;
             for link in running.hub.condition().links {
-                writeln!(out, "    {:<16} HL7 v2 over MLLP, {}", link.kind, link.address)?;
+                writeln!(out, "    {:<16} {:<22} {}", link.kind, link.name, link.address)?;
             }
         }
         writeln!(out, "\nThe portal:          http://{portal}/   (no sign-in: it shows no patient data)")?;
@@ -311,27 +309,18 @@ impl Polysystem {
     }
 
     async fn end(self) {
-        let Self { directory, broker, centre, hubs, .. } = self;
+        let Self { directory, broker, centre, hubs, systems, practices, .. } = self;
         for running in hubs {
             running.end().await;
         }
+        for one in systems {
+            one.end().await;
+        }
+        practices.write().await.end().await;
         centre.end().await;
         broker.stop().await;
         if let Err(error) = std::fs::remove_dir_all(&directory) {
             tracing::warn!(%error, directory = %directory.display(), "the demonstration's files stay behind");
         }
     }
-}
-
-/// Waits until a link's port is open, and returns it.
-async fn listening(running: &RunningHub, name: &str) -> anyhow::Result<SocketAddr> {
-    for _ in 0..200 {
-        let links = tokio::task::block_in_place(|| running.hub.condition().links);
-        let address = links.iter().find(|link| link.name == name).and_then(|link| link.address.parse().ok());
-        if let Some(address) = address.filter(|address: &SocketAddr| address.port() != 0) {
-            return Ok(address);
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    anyhow::bail!("the link {name} does not listen")
 }

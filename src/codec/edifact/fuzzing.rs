@@ -1,6 +1,6 @@
 //! What the fuzz target calls: any bytes go in; nothing panics, and what was read is written and read alike.
 
-use super::{Header, Interchange, Segments, Writer, nhsack, pmip};
+use super::{Header, Interchange, Partner, Segments, Writer, nhsack, pmip};
 
 /// Reads bytes as an interchange, as a single message, and as whatever is in them.
 ///
@@ -34,15 +34,23 @@ pub fn edifact(data: &[u8]) {
 
 fn report(message: &super::Message<'_>) {
     let Ok((kind, report)) = pmip::read(message) else { return };
-    let written = |report: &pmip::Report| {
-        let mut writer = Writer::new(&Header::default());
-        pmip::write(&mut writer, "1", kind, report);
-        writer.finish().0
+    let partner = || Partner { id: "1".to_owned(), qualifier: String::new() };
+    let header = Header {
+        sender: partner(),
+        recipient: partner(),
+        control_reference: "1".to_owned(),
+        ..Header::default()
     };
-    let once = written(&report);
-    let Ok(segments) = Segments::of(&once) else { return };
-    let Ok((_, again)) = Interchange::single(&segments) else { return };
-    let Ok((_, again)) = pmip::read(&again) else { return };
+    let mut writer = Writer::new(&header);
+    pmip::write(&mut writer, "1", kind, &report);
+    let (written, _) = writer.finish();
+    // Texts cut to their length can make more segments than are read; a name that was all control characters is gone.
+    let Ok(segments) = Segments::of(&written) else { return };
+    let again = Interchange::single(&segments).map(|(_, message)| pmip::read(&message));
+    let Ok(Ok((_, again))) = again else { return };
     assert_eq!(again.investigations.len(), report.investigations.len(), "a report changes on its way");
-    assert_eq!(again.specimens.len(), report.specimens.len(), "a report changes on its way");
+    let values = |report: &pmip::Report| {
+        report.investigations.iter().map(|one| std::mem::discriminant(&one.value)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&again), values(&report), "a result changes on its way");
 }

@@ -244,11 +244,148 @@ fn too_many_segments_are_refused() {
     assert_eq!(Segments::of(text.as_bytes()), Err(TooManySegments));
 }
 
+fn header() -> Header {
+    let partner = |id: &str| Partner { id: id.to_owned(), qualifier: String::new() };
+    Header {
+        sender: partner("1"),
+        recipient: partner("2"),
+        control_reference: "1".to_owned(),
+        ..Header::default()
+    }
+}
+
 fn any_text() -> impl Strategy<Value = String> {
     "[ -~\u{a1}-\u{ff}]{0,90}".prop_map(|text| text.trim().to_owned())
 }
 
+/// Words of a report: no line of them is trimmed or cut, since practices read them as they are.
+fn words() -> impl Strategy<Value = Vec<String>> {
+    let line = "[!-~\u{a1}-\u{ff}]{1,12}( [!-~\u{a1}-\u{ff}]{1,12}){0,3}";
+    proptest::collection::vec(line.prop_map(|line: String| line), 0..3)
+}
+
+fn token() -> impl Strategy<Value = String> {
+    "[!-~\u{a1}-\u{ff}]{1,20}"
+}
+
+fn code() -> impl Strategy<Value = pmip::Code> {
+    (token(), token(), token()).prop_map(|(value, list, name)| pmip::Code { value, list, name })
+}
+
+fn investigation() -> impl Strategy<Value = pmip::Investigation> {
+    let comparator = proptest::sample::select(vec!["", "<", "<=", ">=", ">"]);
+    let value = prop_oneof![
+        Just(Value::None),
+        (token(), comparator, token()).prop_map(|(value, comparator, unit)| Value::Numeric(
+            value,
+            comparator.to_owned(),
+            unit
+        )),
+        code().prop_map(Value::Coded),
+    ];
+    let flag = proptest::sample::select(vec!["", "HI", "LO", "OR", "PA"]);
+    let range = (token(), token(), token(), words()).prop_map(|(low, high, unit, comments)| pmip::Range {
+        low,
+        high,
+        unit,
+        comments,
+    });
+    let link = prop_oneof![
+        Just(Link::None),
+        Just(Link::Specimen("1".to_owned())),
+        Just(Link::Group("1".to_owned()))
+    ];
+    let parts = (code(), value, flag, words(), words(), proptest::collection::vec(range, 0..3), link);
+    parts.prop_map(|(code, value, flag, text, comments, ranges, link)| pmip::Investigation {
+        code,
+        sequence: "1".to_owned(),
+        status: "FI".to_owned(),
+        value,
+        flag: flag.to_owned(),
+        text,
+        comments,
+        ranges,
+        link,
+        performed: String::new(),
+    })
+}
+
+fn any_report() -> impl Strategy<Value = pmip::Report> {
+    let investigations = proptest::collection::vec(investigation(), 1..4);
+    (token(), token(), token(), words(), words(), investigations).prop_map(
+        |(id, family_name, given_name, clinical_information, comments, investigations)| pmip::Report {
+            prepared: "2026-01-05T09:10".to_owned(),
+            id,
+            issued: "2026-01-05".to_owned(),
+            status: "UN".to_owned(),
+            parties: vec![pmip::Party {
+                role: "PO".to_owned(),
+                sort: "ORG".to_owned(),
+                who: pmip::Code {
+                    value: "Y99991".to_owned(),
+                    list: "901".to_owned(),
+                    name: given_name.clone(),
+                },
+            }],
+            patient: pmip::Patient {
+                nhs_number: "9990000018".to_owned(),
+                numbers: vec![("SSI".to_owned(), family_name.clone())],
+                address: vec![given_name.clone()],
+                family_name,
+                given_name,
+                gender: "F".to_owned(),
+                birth_date: "1970-01-02".to_owned(),
+                ..pmip::Patient::default()
+            },
+            clinical_information,
+            specimens: vec![pmip::Specimen {
+                sequence: "1".to_owned(),
+                id: "S1".to_owned(),
+                collected: "2026-01-04T10:00".to_owned(),
+                comments,
+                ..pmip::Specimen::default()
+            }],
+            investigations,
+            faults: Vec::new(),
+        },
+    )
+}
+
+#[test]
+fn long_lines_are_parted_between_words_and_read_so() {
+    let words = ["one two three"; 12].join(" ");
+    let long = "x".repeat(100);
+    let exact = "y".repeat(70);
+    let (_, mut report) = read_one(&interchange("", &[&report("1", POTASSIUM)])).unwrap();
+    report.investigations[0].comments = vec![format!("{words}\n{exact}\n{long}\n\nlast")];
+    let mut writer = Writer::new(&header());
+    pmip::write(&mut writer, "1", Kind::Pathology, &report);
+    let bytes = writer.finish().0;
+    let segments = Segments::of(&bytes).unwrap();
+    let (_, message) = Interchange::single(&segments).unwrap();
+    let read = pmip::read(&message).unwrap().1.investigations[0].comments.join("\n");
+    let plain = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(plain(&read), plain(&format!("{words}{exact}{long}last")));
+    assert!(read.lines().all(|line| line.chars().count() < 70) && read.ends_with("\n \nlast"), "{read}");
+    assert!(read.starts_with("one two three") && read.lines().take(3).all(|line| !line.ends_with("tw")));
+}
+
 proptest! {
+    #[test]
+    fn any_report_is_read_as_it_was_written(report in any_report()) {
+        for kind in [Kind::Pathology, Kind::PathologyOlder] {
+            let mut writer = Writer::new(&header());
+            pmip::write(&mut writer, "7", kind, &report);
+            let (bytes, lost) = writer.finish();
+            prop_assert_eq!(lost, 0);
+            let segments = Segments::of(&bytes).unwrap();
+            let (_, message) = Interchange::single(&segments).unwrap();
+            let (read_kind, read) = pmip::read(&message).unwrap();
+            prop_assert_eq!(read_kind, kind);
+            prop_assert_eq!(read, report.clone());
+        }
+    }
+
     #[test]
     fn whatever_text_is_written_is_read(texts in proptest::collection::vec(any_text(), 1..6)) {
         let mut writer = Writer::new(&Header::default());

@@ -44,17 +44,12 @@ fn write_members(out: &mut String, members: &Map<String, Value>, of: Option<&str
     let is_unknown = |name: &&str| of.and_then(|of| schema::field(of, name)).is_none();
     let rest: Vec<&str> = members.keys().map(String::as_str).filter(is_unknown).collect();
     for name in written.iter().chain(&rest) {
-        let is_attribute = matches!(*name, "resourceType") || is_element_id(name, of) || is_url(name, of);
+        let is_element_id = *name == "id" && !members.contains_key("resourceType");
+        let is_attribute = *name == "resourceType" || is_element_id || is_url(name, of);
         if !is_attribute && !name.starts_with('_') {
             write_member(out, members, name, of, depth);
         }
     }
-}
-
-/// An element's id is an attribute, a resource's an element.
-fn is_element_id(name: &str, of: Option<&str>) -> bool {
-    let of_resource = of.and_then(|of| schema::field(of, "meta")).is_some();
-    name == "id" && !of_resource
 }
 
 fn is_url(name: &str, of: Option<&str>) -> bool {
@@ -132,7 +127,8 @@ fn write_element(
     out.extend(["<", name]);
     let attribute = |name: &str| members.get(name).and_then(Value::as_str);
     let url = attribute("url").filter(|_| of == Some("Extension"));
-    let id = attribute("id").filter(|_| is_element_id("id", of));
+    // An element's id is an attribute, a resource's an element.
+    let id = attribute("id");
     for (key, text) in [("id", id), ("url", url), ("value", value)] {
         if let Some(text) = text {
             out.extend([" ", key, "=\"", &escaped(text), "\""]);
@@ -248,6 +244,13 @@ mod tests {
             let text = String::from_utf8(write_xml(&with(bad))).unwrap();
             assert!(!text.contains("div") && !text.contains("evil"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_resource_of_a_type_that_is_not_listed_keeps_its_id() {
+        let binary = json!({"resourceType": "Binary", "id": "7", "contentType": "text/plain",
+            "meta": {"versionId": "2"}, "securityContext": {"id": "e", "reference": "Patient/1"}});
+        assert_eq!(read_xml(&write_xml(&binary)), Ok(binary));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::domain::time::Timestamp;
+
 /// A moment as precise as its source gave it, on the clock of the place.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct When {
@@ -33,14 +35,21 @@ impl When {
         let time = match clock.len() {
             0 => None,
             4 | 6 => {
-                let part =
-                    |at: usize| clock.get(at..at + 2).map_or(Some(0), |digits| digits.parse::<u32>().ok());
+                let part = |at: usize| match clock.get(at..at + 2) {
+                    Some(digits) => digits.parse::<u32>().ok(),
+                    None => (clock.len() <= at).then_some(0),
+                };
                 let (hour, minute, second) = (part(0)?, part(2)?, part(4)?);
                 (hour < 24 && minute < 60 && second < 61).then_some(Some((hour * 60 + minute, second)))?
             }
             _ => return None,
         };
         Some(Self { date, time, offset: offset.filter(|_| time.is_some()) })
+    }
+
+    /// The moment of a clock, in UTC; none beyond the calendar.
+    pub fn of(moment: Timestamp) -> Option<Self> {
+        Self::parse(&moment.to_string())
     }
 
     /// Whether it is precise to the day at least.
@@ -233,8 +242,16 @@ mod tests {
         assert!(!same("2026-06-05T10:30:00+01:00", "2026-06-05T09:30:00"), "a clock of unknown place");
         assert!(!same("2026-01-05T09:30:00", "2026-01-05T09:30:25"));
         assert!(!same("2026", "2026") && !same("2026-01", "2026-01"), "any day of it");
-        for bad in ["", "yesterday", "2026-01-05T25:00", "20260", "2026-01-05T09", "２０２６", "é26-01-05"]
-        {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-01-05T25:00",
+            "20260",
+            "2026-01-05T09",
+            "２０２６",
+            "é26-01-05",
+            "2026-01-05Té9:0",
+        ] {
             assert_eq!(When::parse(bad), None, "{bad}");
         }
         assert!(When::parse("2025-12-31") < When::parse("2026"));

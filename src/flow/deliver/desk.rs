@@ -5,6 +5,8 @@
 //! What the destination has taken is in the snapshot, durably, before the next message goes out: after a crash at
 //! most what was under way is sent once more, under the same name.
 
+mod copies;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -12,9 +14,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{entry::Entry, ids::Class, record::Event, time::Timestamp},
@@ -26,6 +25,10 @@ use crate::{
     journal::{Identity, LogReader, Record, Shared},
     sys::{disk::Disk, entropy::Entropy},
 };
+use bytes::Bytes;
+
+use copies::{Copy, note_of};
+pub(super) use copies::{Note, name_of};
 
 use super::{
     Answer, Parcel, Position,
@@ -37,12 +40,14 @@ use super::{
 /// Messages known and not yet done with, without those put aside. A few hundred bytes each: 5 MiB at most. What comes
 /// after them waits in the journal.
 const PENDING_MAX: usize = 10_000;
-/// Messages done with while an earlier one is not: after so many the earlier one gets a copy of its own, so that it
-/// keeps neither the journal nor a list that grows.
-const FINISHED_MAX: usize = 2_000;
-/// How many of the overtaken are copied in one go.
+/// Messages done with while earlier ones are not: after so many the earlier ones, if they are few, get copies of their
+/// own, so that they keep neither the journal nor a list that is written with every answer.
+const FINISHED_FEW: usize = 500;
+/// The same, however many the earlier ones are: a list of this length takes 300 KiB.
+const FINISHED_MAX: usize = 8_000;
+/// How many of those overtaken are few, and are copied in one go.
 const OVERTAKEN_AT_ONCE: usize = 64;
-/// Copies of what is parked, of what waits behind it and of what was overtaken by [`FINISHED_MAX`] others.
+/// Copies of what is parked, of what waits behind it and of what many others have overtaken.
 const COPIES_MAX: u64 = 10_000;
 const COPIES_BYTES_MAX: u64 = 256 << 20;
 /// Read at once, in bytes and entries.
@@ -63,31 +68,6 @@ pub(super) struct Tools {
     pub(super) consumer: String,
     /// Where this destination's snapshot and copies are.
     pub(super) directory: PathBuf,
-}
-
-/// A message put aside: its own copy, since the journal does not wait for decisions.
-#[derive(Clone, Deserialize, Serialize)]
-pub(super) struct Copy {
-    pub(super) at: Timestamp,
-    pub(super) order: Order,
-    pub(super) id: String,
-    pub(super) class: Class,
-    /// Why it is parked; none if it only waits for its turn.
-    pub(super) parked: Option<String>,
-    pub(super) entry: Entry,
-}
-
-/// What is remembered of a copy without reading it.
-#[derive(Clone, Debug)]
-pub(super) struct Note {
-    pub(super) at: Timestamp,
-    pub(super) class: Class,
-    pub(super) kind: String,
-    pub(super) system: String,
-    pub(super) source_id: String,
-    pub(super) parked: Option<String>,
-    /// Whether the copy is on disk; without one the message stays in the journal.
-    filed: bool,
 }
 
 /// What has happened at a desk since the start.
@@ -166,45 +146,6 @@ impl Desk {
         Ok(desk)
     }
 
-    /// In another journal the places of copies mean other messages: they become operators' repetitions, which come
-    /// before anything in it.
-    fn rename_copies(&mut self) -> io::Result<()> {
-        let names = self.folder.names()?;
-        let (mut again, position) = (names.len() as u64, self.read);
-        for name in names {
-            let Some(copy) = self.folder.read::<Copy>(&name)? else { continue };
-            again += 1;
-            let order = Order { position, again };
-            self.folder.replace(&name_of(order), &Copy { order, ..copy })?;
-            self.folder.remove(&name)?;
-        }
-        Ok(())
-    }
-
-    fn load_copies(&mut self) -> io::Result<()> {
-        for name in self.folder.names()? {
-            let Some(copy) = self.folder.read::<Copy>(&name)? else {
-                tracing::error!(consumer = self.tools.consumer, name, "a copy to be delivered is damaged");
-                self.counters.missed += 1;
-                continue;
-            };
-            let finished = copy.order.again == 0 && self.finished.contains(&copy.order.position);
-            if finished || self.discarded.contains(&copy.order) {
-                self.discarded.insert(copy.order);
-                continue;
-            }
-            self.resent = self.resent.max(copy.order.again);
-            let event = (self.tools.translate)(&copy.entry);
-            let keys = event.map(|event| keys(&copy.entry, &event)).unwrap_or_default();
-            self.lanes.add(copy.order, copy.class, keys);
-            if copy.parked.is_some() {
-                self.lanes.park(copy.order);
-            }
-            self.copies.insert(copy.order, note_of(&copy));
-        }
-        Ok(())
-    }
-
     /// One turn: takes answers in, makes durable what they mean, reads on in the journal, and gives out at most
     /// `idle` messages to be sent.
     ///
@@ -239,7 +180,7 @@ impl Desk {
             self.held_up = "too many messages wait already; the rest waits in the journal";
             return Ok(false);
         }
-        if FINISHED_MAX < self.finished.len() {
+        if FINISHED_FEW < self.finished.len() {
             if !self.copy_the_overtaken()? {
                 self.held_up = "the folder of parked messages is full; the rest waits in the journal";
                 return Ok(false);
@@ -470,59 +411,6 @@ impl Desk {
             self.finished.insert(order.position);
         }
     }
-
-    /// Gives a message a copy of its own, or changes why it has one.
-    fn put_aside(&mut self, order: Order, at: Timestamp, parked: Option<String>) -> io::Result<Kept> {
-        let copy = if self.has_copy(order) {
-            let copy = self.folder.read::<Copy>(&name_of(order))?;
-            copy.map(|copy| Copy { parked, ..copy })
-        } else {
-            let class = self.lanes.class(order).unwrap_or(Class::Clinical);
-            let read = self.read_back(order.position)?;
-            read.map(|(id, entry)| Copy { at, order, id, class, parked, entry })
-        };
-        let Some(copy) = copy else { return Err(io::ErrorKind::NotFound.into()) };
-        // Even if it cannot be copied, those who decide about it can see it; it then stays in the journal too.
-        let mut note = note_of(&copy);
-        note.filed = self.has_copy(order);
-        self.copies.insert(order, note.clone());
-        let kept = self.folder.replace(&name_of(order), &copy)?;
-        if kept == Kept::Yes {
-            note.filed = true;
-            self.copies.insert(order, note);
-            self.pending.remove(&order.position);
-            self.unsaved = true;
-        }
-        Ok(kept)
-    }
-
-    fn has_copy(&self, order: Order) -> bool {
-        self.copies.get(&order).is_some_and(|note| note.filed)
-    }
-
-    fn copy_the_held(&mut self, at: Timestamp) -> io::Result<()> {
-        let held: Vec<Order> = self.lanes.held().filter(|order| !self.has_copy(*order)).collect();
-        for order in held {
-            if self.put_aside(order, at, None)? == Kept::No {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies the messages that others have overtaken, so that the snapshot's place can move on. False if the
-    /// folder is full.
-    fn copy_the_overtaken(&mut self) -> io::Result<bool> {
-        let Some(newest) = self.finished.last().copied() else { return Ok(true) };
-        let overtaken: Vec<(Position, Timestamp)> =
-            self.pending.range(..newest).map(|(position, at)| (*position, *at)).collect();
-        for (position, at) in overtaken.into_iter().take(OVERTAKEN_AT_ONCE) {
-            if self.put_aside(Order { position, again: 0 }, at, None)? == Kept::No {
-                return Ok(false);
-            }
-        }
-        self.save().map(|_| true)
-    }
 }
 
 /// Where a destination goes on: from its snapshot; if that is damaged, from where the journal knows it was, which may
@@ -569,38 +457,6 @@ fn id_of(record: &Record) -> String {
         Identity::of(&[&segment.to_be_bytes(), &offset.to_be_bytes()], &Bytes::new())
     };
     record.identity.unwrap_or_else(place).id()
-}
-
-fn note_of(copy: &Copy) -> Note {
-    Note {
-        at: copy.at,
-        class: copy.class,
-        kind: copy.entry.kind.clone(),
-        system: copy.entry.system.clone(),
-        source_id: copy.entry.source_id.clone(),
-        parked: copy.parked.clone(),
-        filed: true,
-    }
-}
-
-impl Note {
-    /// For a message that is parked and cannot be read.
-    fn unreadable() -> Self {
-        Self {
-            at: Timestamp::default(),
-            class: Class::Clinical,
-            kind: String::new(),
-            system: String::new(),
-            source_id: String::new(),
-            parked: Some("it is parked, and cannot be read: see the log".to_owned()),
-            filed: false,
-        }
-    }
-}
-
-/// The name of a copy's file.
-pub(super) fn name_of(order: Order) -> String {
-    format!("{:016x}-{:016x}-{:x}", order.position.segment, order.position.offset, order.again)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 mod delivery;
 mod desk;
 mod lanes;
-pub mod registered;
+mod registrations;
 mod round;
 pub mod routes;
 mod state;
@@ -22,6 +22,7 @@ pub use crate::journal::Position;
 pub use self::{
     delivery::{Delivery, Make, Options, ParkedMessage, consumer},
     lanes::Pace,
+    registrations::RecordedRegistrations,
 };
 
 /// What a destination said of one message.

@@ -21,6 +21,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(10);
 /// How often the place in the journal is made durable when nothing else makes it so.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// A task that has ended: whose it was, and the destination with what it said.
+type Ended = Result<(task::Id, (Box<dyn Destination>, Answer)), JoinError>;
+
 /// What is under way at a destination.
 pub(super) struct Round {
     delivery: Arc<Delivery>,
@@ -116,7 +119,7 @@ impl Round {
         self.orders.insert(sending.id(), order);
     }
 
-    pub(super) fn landed(&mut self, ended: Result<(task::Id, (Box<dyn Destination>, Answer)), JoinError>) {
+    pub(super) fn landed(&mut self, ended: Ended) {
         let (id, answer) = match ended {
             Ok((id, (destination, answer))) => {
                 self.idle.push(destination);

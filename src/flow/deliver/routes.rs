@@ -14,7 +14,7 @@ pub enum What {
     Results,
     /// Reports of urgent care and other letters, and their withdrawal.
     Letters,
-    /// Who patients are: A08, A28, A31 and A40.
+    /// Who patients are: A08, A28, A31 and A40, and what says nothing else in other protocols; merges always.
     Demographics,
     /// Booked, moved, cancelled, missed.
     Appointments,
@@ -151,11 +151,15 @@ impl Routes {
 /// What a message is, in the words routes use.
 pub fn what(event: &Event) -> Vec<What> {
     let has = |kind: ItemKind| event.items.iter().any(|item| item.kind == kind);
-    let identity = ["ADT^A08", "ADT^A28", "ADT^A31", "ADT^A40"];
+    let identity = ["ADT^A08", "ADT^A28", "ADT^A31", "ADT^A40"].contains(&event.kind.as_str());
+    // HL7 v2 repeats who the patient is with everything it says; elsewhere what says only that is news of it.
+    let only_that = !event.items.is_empty()
+        && !event.kind.starts_with("ADT^")
+        && event.items.iter().all(|item| item.kind == ItemKind::Demographics && !item.fields.is_empty());
     [
         (has(ItemKind::Result), What::Results),
         (has(ItemKind::Document) || !event.withdraws.is_empty(), What::Letters),
-        (identity.contains(&event.kind.as_str()), What::Demographics),
+        (identity || only_that || !event.merged.is_empty(), What::Demographics),
         (has(ItemKind::Appointment), What::Appointments),
     ]
     .into_iter()
@@ -264,6 +268,11 @@ mod tests {
         assert_eq!(of("rio", "ADT^A31", ItemKind::Encounter), Wanted::No);
         assert_eq!(of("pas", "ADT^A01", ItemKind::Encounter), Wanted::No);
         assert_eq!(of("pas", "SIU^S12", ItemKind::Appointment), Wanted::No);
+        let mut registration = event("registration", ItemKind::Result, Some("F84006"));
+        registration.items.truncate(1);
+        assert_eq!(what(&registration), [What::Demographics]);
+        registration.kind = "ADT^A01".to_owned();
+        assert_eq!(what(&registration), []);
         let mut withdrawal = event("ITK", ItemKind::Referral, None);
         withdrawal.withdraws.push("D1".to_owned());
         assert_eq!(what(&withdrawal), [What::Letters]);

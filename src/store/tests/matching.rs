@@ -33,8 +33,11 @@ fn said(
     with(event, &format!("E{moment}"), &[("ward", "Ash")])
 }
 
+/// The encounters' keys by number, and of each case its reason, persons and holders.
+type Seen = (Vec<Vec<String>>, Vec<(MatchDoubt, usize, usize)>);
+
 /// Which encounters are read with each number, and what waits for people.
-fn seen(view: &View) -> (Vec<Vec<String>>, Vec<(MatchDoubt, usize, usize)>) {
+fn seen(view: &View) -> Seen {
     let keys = |index| {
         let Some(patient) = view.find_by_nhs_number(&number(index)).unwrap() else { return Vec::new() };
         let record = view.record(patient).unwrap().unwrap();
@@ -51,7 +54,7 @@ fn seen(view: &View) -> (Vec<Vec<String>>, Vec<(MatchDoubt, usize, usize)>) {
 }
 
 /// Applies in every order of a sample, with a reopening in the middle, and says what all agree on.
-fn in_any_order(messages: &[(&str, Event)]) -> (Vec<Vec<String>>, Vec<(MatchDoubt, usize, usize)>) {
+fn in_any_order(messages: &[(&str, Event)]) -> Seen {
     let mut agreed = None;
     for order in permutations(messages.len()) {
         let home = Temporary::new();

@@ -18,8 +18,11 @@ fn item_withdrawn(moment: i64, key: &str) -> Event {
     event
 }
 
+/// See [`wards`].
+type Ward = (String, Option<String>, Option<String>, Vec<(Option<String>, bool)>);
+
 /// Of each item: its key, its ward now, who withdrew it, and what its ward has been.
-fn wards(view: &View) -> Vec<(String, Option<String>, Option<String>, Vec<(Option<String>, bool)>)> {
+fn wards(view: &View) -> Vec<Ward> {
     let record = record_of(view, "A");
     let items = &record.items[&ItemKind::Encounter];
     let shown = items.iter().map(|item| {
@@ -35,9 +38,7 @@ fn wards(view: &View) -> Vec<(String, Option<String>, Option<String>, Vec<(Optio
     shown.collect()
 }
 
-fn in_every_order(
-    events: &[Event],
-) -> Vec<(String, Option<String>, Option<String>, Vec<(Option<String>, bool)>)> {
+fn in_every_order(events: &[Event]) -> Vec<Ward> {
     let mut agreed = None;
     for order in permutations(events.len()) {
         let home = Temporary::new();

@@ -32,6 +32,8 @@ use super::{
 
 /// No practice offers more in two weeks; what is beyond is left out and said so in the log.
 const SLOTS_TAKEN_MAX: usize = 20_000;
+/// A session has a place, a practitioner and a service; every slot looks at all of them.
+const ACTORS_MAX: usize = 16;
 /// Services of the Directory of Services have a parameter of their own.
 const DOS_SERVICE_ID: &str = "https://fhir.nhs.uk/Id/uec-dos-service-id";
 /// An answer that fails to come this soon was lost with its connection, not with a slow practice.
@@ -120,9 +122,9 @@ impl GpConnect {
         if local_time::start_of_day(until).is_none() || *until < *today {
             return Err(Rule::WindowBackwards.refusal());
         }
-        let id = encoded(&patient.id);
-        let path = format!("/Patient/{id}/Appointment?start=ge{today}&start=le{until}");
         let deed = Interaction::PatientAppointments;
+        let id = self.in_path(deed, &patient.id)?;
+        let path = format!("/Patient/{id}/Appointment?start=ge{today}&start=le{until}");
         let answer = self.asked(who, deed, &path, None, None).await?;
         let Some(bundle) = Bundle::of(Element::of(&answer.body)) else {
             return Err(self.refused(deed, Fault::UnreadableAnswer));
@@ -234,7 +236,7 @@ impl GpConnect {
         id: &str,
     ) -> Result<(Value, BookedAppointment), Refusal> {
         let deed = Interaction::ReadAppointment;
-        let path = format!("/Appointment/{}", encoded(id));
+        let path = format!("/Appointment/{}", self.in_path(deed, id)?);
         let answer = self.asked(who, deed, &path, None, None).await?;
         let Some(found) = booked(&answer) else {
             return Err(self.refused(deed, Fault::UnreadableAnswer));
@@ -243,6 +245,15 @@ impl GpConnect {
             return Err(Rule::AnotherPatientsAppointment.refusal());
         }
         Ok((answer.body, found))
+    }
+
+    /// An id within a path. One of dots alone would lead elsewhere.
+    fn in_path(&self, deed: Interaction, id: &str) -> Result<String, Refusal> {
+        if id.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+            Ok(encoded(id))
+        } else {
+            Err(self.refused(deed, Fault::NoRecordFound))
+        }
     }
 
     pub(super) async fn asked(
@@ -351,7 +362,10 @@ fn free_slot(slot: fhir::Slot<'_>, index: &Index<'_>) -> Option<FreeSlot> {
     let moment = |name: &str| slot.element().get(name).moment()?.timestamp();
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let schedule = index.find(slot.schedule()).and_then(Schedule::of);
-    let actors = || schedule.into_iter().flat_map(Schedule::actors).filter_map(|one| index.find(one));
+    let actors = || {
+        let all = schedule.into_iter().flat_map(Schedule::actors).take(ACTORS_MAX);
+        all.filter_map(|one| index.find(one))
+    };
     let location = actors().find_map(Location::of);
     let practitioner = actors().find_map(Practitioner::of);
     let role = schedule.and_then(|schedule| schedule.role().words());

@@ -22,7 +22,7 @@ use crate::{
         gzip,
     },
     domain::{actor::Requester, time::Timestamp},
-    flow::ask::Refusal,
+    flow::ask::{AtFault, Contact, Refusal},
     sys::{
         clock::Clock,
         entropy::Entropy,
@@ -86,6 +86,7 @@ pub struct Exchange {
     clock: Arc<dyn Clock>,
     entropy: Mutex<Entropy>,
     skew_seconds: AtomicI64,
+    contact: Mutex<Contact>,
 }
 
 #[derive(Debug)]
@@ -142,6 +143,7 @@ impl Exchange {
             clock,
             entropy: Mutex::new(entropy),
             skew_seconds: AtomicI64::new(SKEW_UNKNOWN),
+            contact: Mutex::default(),
         })
     }
 
@@ -170,19 +172,38 @@ impl Exchange {
         let _place = route.places.try_acquire().map_err(|_| busy())?;
         let _turn = timeout(route.patience, route.turn.lock()).await.map_err(|_| busy())?;
         let attempts = if question.interaction.is_safe() { ATTEMPTS_MAX } else { 1 };
-        let mut failure = Fault::NotConnected;
+        let mut failure = (Fault::NotConnected, String::new());
         for _ in 0..attempts {
             match self.once(who, question, route).await {
-                Ok(response) => return self.read(question, &response),
-                Err(HttpError::NotConnected(_, reason)) => {
-                    tracing::debug!(system = self.name, reason, "a practice cannot be reached");
-                    failure = Fault::NotConnected;
+                Ok(response) => return self.noted(self.read(question, &response)),
+                Err(HttpError::NotConnected(_, reason)) => failure = (Fault::NotConnected, reason),
+                Err(HttpError::NoAnswer(_, reason)) => failure = (Fault::NoAnswer, reason),
+                Err(HttpError::TooLong(..)) => {
+                    return self.noted(Err(self.refuse(question, Fault::AnswerTooLong, 0)));
                 }
-                Err(HttpError::NoAnswer(..)) => failure = Fault::NoAnswer,
-                Err(HttpError::TooLong(..)) => return Err(self.refuse(question, Fault::AnswerTooLong, 0)),
             }
         }
-        Err(self.refuse(question, failure, 0))
+        let mut refusal = self.refuse(question, failure.0, 0);
+        refusal.detail.extend([": ", &failure.1]);
+        self.noted(Err(refusal))
+    }
+
+    /// When the practice answered, and how it failed to. What it refuses of its own is an answer.
+    fn noted(&self, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+        let mut contact = self.contact.lock().unwrap_or_else(PoisonError::into_inner);
+        match &answer {
+            Err(refusal) if matches!(refusal.at_fault, AtFault::Network | AtFault::System) => {
+                contact.failed = Some((self.clock.now(), refusal.to_string()));
+            }
+            _ => contact.answered = Some(self.clock.now()),
+        }
+        drop(contact);
+        answer
+    }
+
+    /// How asking has gone lately.
+    pub fn contact(&self) -> Contact {
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn once(

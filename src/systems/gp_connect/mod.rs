@@ -30,7 +30,7 @@ use crate::{
         record::Snapshot,
         slot::{Amendment, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Registration, SlotQuery},
     },
-    flow::ask::{Asked, GpSystem},
+    flow::ask::{Asked, Contact, GpSystem},
     sys::{clock::Clock, entropy::Entropy, http::HttpUrl, http::HttpUrlError, tls::ClientTls},
 };
 
@@ -223,5 +223,9 @@ impl GpSystem for GpConnect {
         skew.map(|seconds| format!("{}: {}", self.options.name, exchange::skew_words(seconds)))
             .into_iter()
             .collect()
+    }
+
+    fn contact(&self) -> Contact {
+        self.exchange.contact()
     }
 }

@@ -45,7 +45,8 @@ impl GpConnect {
         if refusal.outcome == Outcome::NotDone && !already {
             return Err(refusal);
         }
-        self.ask_patient(who, registration.nhs_number).await.map_err(|_| refusal)
+        let found = self.ask_patient(who, registration.nhs_number).await;
+        found.map_err(|not_found| if already { not_found } else { refusal })
     }
 
     /// The one patient of an answer, if it is the one asked for.

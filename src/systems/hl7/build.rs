@@ -108,7 +108,7 @@ impl Writer {
             (6, stamp(parcel.entry.at)),
             (8, format!("{kind}^{trigger}^{structure}")),
             (9, control_id),
-            (10, "P".to_owned()),
+            (10, address.processing.to_string()),
             (11, "2.4".to_owned()),
             (16, "GBR".to_owned()),
             (17, "UNICODE UTF-8".to_owned()),

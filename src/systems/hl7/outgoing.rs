@@ -11,7 +11,7 @@ use crate::{
 use super::build::build;
 
 /// Whom outgoing messages are from and to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
     /// MSH-3 of what we build.
     pub sending_application: String,
@@ -20,8 +20,22 @@ pub struct Address {
     /// MSH-5 and MSH-6. With these, forwarded messages are readdressed to them; without, they stay addressed as they
     /// came, and what we build is addressed to nobody.
     pub receiving: Option<(String, String)>,
+    /// MSH-11 of what we build: `P`, or `T` or `D` towards a system for trials.
+    pub processing: char,
     /// MSH-21 of what we build, where the receiver wants a profile named, as ITK does.
     pub profile: Option<String>,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self {
+            sending_application: "POLYGATE".to_owned(),
+            sending_facility: String::new(),
+            receiving: None,
+            processing: 'P',
+            profile: None,
+        }
+    }
 }
 
 /// Makes messages for one receiver.

@@ -12,6 +12,7 @@ use crate::{
         link::Link,
         receive::{Durable, Outcome, Quarantined, Received},
     },
+    sys::blocking::blocking,
 };
 
 use super::translate::{Dialect, translate};
@@ -148,8 +149,5 @@ async fn keep_aside(hub: &Hub, link: &Link, raw: &Bytes, message: Option<&Messag
         reason: format!("{} {}", nack.code.number(), nack.text),
         raw: raw.clone(),
     };
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(|| hub.quarantine(&item)),
-        _ => hub.quarantine(&item),
-    }
+    blocking(|| hub.quarantine(&item));
 }

@@ -8,12 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     codec::kettering::DateOrder,
     flow::deliver::{Answer, Destination, Parcel, Sending},
+    sys::blocking::blocking,
 };
 
 use super::{
     client::Outgoing,
     ledger::{Fate, Prepared, Recipient, Sent},
-    mailbox::{Mailbox, blocking},
+    mailbox::Mailbox,
     outgoing::Content,
 };
 

@@ -159,6 +159,11 @@ pub fn letter(event: &Event) -> Result<Letter, String> {
     if texts.is_empty() {
         return Err("its documents have no text".to_owned());
     }
+    if !event.withdraws.is_empty() {
+        let block =
+            format!("This replaces what its sender has withdrawn: report {}.", event.withdraws.join(", "));
+        texts.push(Text { markup: String::new(), block });
+    }
     let occurred = event.occurred.map(super::local_time);
     let created = field(first, "created");
     let text = |name: &str, otherwise: &str| {

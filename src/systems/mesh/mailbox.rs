@@ -1,47 +1,40 @@
 //! A mailbox: looked into at intervals; what lies in it becomes durable here before MESH may forget it.
 
+mod standing;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::{
     sync::{Notify, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
     codec::edifact::nhsack::{MessageVerdict, NhsAck},
     domain::time::Timestamp,
     flow::{
-        alarm::AlarmCode,
         hub::Hub,
         link::Link,
         receive::{Outcome, Quarantined, Received},
     },
+    sys::blocking::blocking,
 };
 
 use super::{
     client::{Delivered, MeshClient, MeshError, NonDelivery, Outgoing},
     incoming::{self, Opened, Opening, Refused},
-    ledger::{Fate, Ledger, Sent},
+    ledger::{Fate, Ledger},
 };
 
-/// MESH gives a message back to its sender after five days.
-const EXPIRY: Duration = Duration::from_secs(5 * 24 * 3600);
-/// A mailbox unread for this long raises an alarm: four days are left to do something.
-const UNREAD_ALARM: Duration = Duration::from_secs(24 * 3600);
-/// How long an alarm about what may have expired stands after the mailbox is read again.
-const EXPIRED_STANDS: Duration = Duration::from_secs(24 * 3600);
-/// How long a rejected or uncollected delivery is counted by the alarm about it: somebody has seen it by then.
-const FAILED_STANDS: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How often the ledger notes that the mailbox was read: each note is a synchronised write.
-const NOTE_READ_EVERY: Duration = Duration::from_secs(60);
+use standing::Outage;
+
+/// How often the mailbox is validated (MESH API, "Validate a mailbox").
+const HANDSHAKE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Messages that cannot be taken at all and are left to expire, so that their senders hear of it.
 const LEFT_MAX: usize = 1_000;
 /// What may be sent to the quarantine in place of a report of MESH that has no body.
@@ -94,18 +87,12 @@ pub struct Mailbox {
     options: MailboxOptions,
     /// Messages left where they are, for this run.
     left: Mutex<BTreeSet<String>>,
-    /// When the mailbox was read last, and when an outage ended in which messages may have expired.
+    /// When mailbox and password were last shown to be right.
+    shaken: Mutex<Option<Instant>>,
     outage: Mutex<Outage>,
     /// Whether the last look succeeded.
     is_up: AtomicBool,
     settled: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Outage {
-    began: Option<Timestamp>,
-    noted: Option<Timestamp>,
-    ended: Option<Timestamp>,
 }
 
 /// What may be done with a mailbox message.
@@ -126,7 +113,7 @@ impl Mailbox {
         ledger: Ledger,
         options: MailboxOptions,
     ) -> Arc<Self> {
-        let outage = Outage { began: ledger.last_read(), ..Outage::default() };
+        let outage = Outage::since(ledger.last_read());
         Arc::new(Self {
             hub,
             link,
@@ -134,6 +121,7 @@ impl Mailbox {
             ledger,
             options,
             left: Mutex::default(),
+            shaken: Mutex::default(),
             outage: Mutex::new(outage),
             is_up: AtomicBool::new(false),
             settled: Notify::new(),
@@ -177,6 +165,7 @@ impl Mailbox {
     /// # Errors
     /// Why it could not be read to its end. What came before that is taken all the same.
     pub async fn look(&self) -> Result<(), MeshError> {
+        self.shake_hands().await?;
         let mut failed = None;
         for id in self.client.inbox().await? {
             if self.is_left(&id) {
@@ -210,92 +199,14 @@ impl Mailbox {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Says how a look went: the link, the time it was read, and alarms.
-    pub(super) fn report(&self, read: Result<(), MeshError>) {
-        let now = self.now();
-        match read {
-            Ok(()) => {
-                if !self.is_up.swap(true, Ordering::Relaxed) {
-                    self.link.connected(now);
-                }
-                self.note_read(now);
-            }
-            Err(error) => {
-                tracing::warn!(link = self.link.name(), %error, "the mailbox cannot be read");
-                if self.is_up.swap(false, Ordering::Relaxed) {
-                    self.link.disconnected(now);
-                }
-                self.link.down(&error.to_string(), now);
-            }
+    /// MESH wants a handshake before other requests, and one a day.
+    async fn shake_hands(&self) -> Result<(), MeshError> {
+        let (now, last) = (Instant::now(), *self.shaken());
+        if last.is_none_or(|last| HANDSHAKE_EVERY <= now - last) {
+            self.client.handshake().await?;
+            *self.shaken() = Some(now);
         }
-        self.watch_outage(now);
-        self.watch_deliveries(now);
-    }
-
-    fn note_read(&self, now: Timestamp) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        if outage.began.is_some_and(|began| EXPIRY < now.since(began)) {
-            outage.ended = Some(now);
-        }
-        outage.began = Some(now);
-        if outage.noted.is_none_or(|noted| NOTE_READ_EVERY <= now.since(noted)) {
-            outage.noted = Some(now);
-            if let Err(error) = blocking(|| self.ledger.was_read(now)) {
-                tracing::error!(%error, link = self.link.name(), "the mailbox's memory cannot be written");
-            }
-        }
-    }
-
-    fn watch_outage(&self, now: Timestamp) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = *outage.began.get_or_insert(now);
-        let unread = now.since(began);
-        let text = if EXPIRY < unread {
-            format!("not read since {began}: messages go back to their senders undelivered")
-        } else {
-            format!("not read since {began}: after five days messages go back to their senders")
-        };
-        let ended = outage.ended.filter(|ended| now.since(*ended) < EXPIRED_STANDS);
-        match ended {
-            Some(ended) if unread < UNREAD_ALARM => {
-                let text = format!(
-                    "it had not been read for over five days until {ended}: messages may have gone back"
-                );
-                self.hub.alarms().raise(AlarmCode::MailboxUnread, self.link.name(), text, now);
-            }
-            _ => self.hub.alarms().set(
-                UNREAD_ALARM <= unread,
-                AlarmCode::MailboxUnread,
-                self.link.name(),
-                text,
-                now,
-            ),
-        }
-    }
-
-    /// One alarm for each recipient that rejects, does not collect, or does not answer.
-    fn watch_deliveries(&self, now: Timestamp) {
-        let mut troubles: BTreeMap<String, [usize; 3]> = BTreeMap::new();
-        for delivery in self.ledger.deliveries() {
-            let Sent { mailbox, fate, since, .. } = delivery.sent;
-            let counts = troubles.entry(mailbox).or_default();
-            let is_new = now.since(since) < FAILED_STANDS;
-            match fate {
-                Fate::Rejected(_) if is_new => counts[0] += 1,
-                Fate::NotDelivered(_) if is_new => counts[1] += 1,
-                Fate::Awaited if self.options.acknowledgement < now.since(since) => counts[2] += 1,
-                _ => {}
-            }
-        }
-        let standing = self.hub.alarms().standing().into_iter();
-        for alarm in standing.filter(|alarm| alarm.code == AlarmCode::DeliveryFailed) {
-            troubles.entry(alarm.about).or_default();
-        }
-        for (mailbox, [rejected, returned, overdue]) in troubles {
-            let text = format!("{rejected} rejected, {returned} not collected, {overdue} without an answer");
-            let stands = 0 < rejected + returned + overdue;
-            self.hub.alarms().set(stands, AlarmCode::DeliveryFailed, &mailbox, text, now);
-        }
+        Ok(())
     }
 
     async fn take(&self, delivered: &Delivered) -> Taken {
@@ -394,8 +305,7 @@ impl Mailbox {
     async fn answer(&self, delivered: &Delivered, answer: Option<NhsAck>) -> Taken {
         let Some(answer) = answer else { return Taken::Safe };
         let (to, from) = &answer.partners;
-        let number =
-            blocking(|| self.ledger.answer_number(&delivered.id, &from.to_string(), &to.to_string()));
+        let number = blocking(|| self.ledger.answer_number(&delivered.id, &from.id, &to.id));
         let Ok(number) = number else {
             return Taken::Later("the mailbox's memory cannot be written".to_owned());
         };
@@ -499,23 +409,26 @@ impl Mailbox {
         }
     }
 
+    fn shaken(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_left(&self, id: &str) -> bool {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
+    /// A message too long to keep stays for MESH to give back; that it was there is kept, for people to see.
     fn leave(&self, id: &str) {
+        drop(self.set_aside(&Refused {
+            kind: "MESH message".to_owned(),
+            source_id: id.to_owned(),
+            reason: "it is longer than this receiver takes, and was left for MESH to give back".to_owned(),
+            raw: Bytes::copy_from_slice(id.as_bytes()),
+        }));
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if LEFT_MAX <= left.len() {
             left.clear();
         }
         left.insert(id.to_owned());
-    }
-}
-
-/// Runs what writes to disk where the runtime lets others go on meanwhile.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }

@@ -51,6 +51,18 @@ const HUB: &str = "X26HC001";
 const LAB: &str = "RQ6OT001";
 const PRACTICE: &str = "E87001OT001";
 
+#[test]
+fn londons_clocks_are_what_edifact_means() {
+    for (moment, shown) in [
+        (1_768_469_400_000, "2026-01-15T09:30:00"),
+        (1_784_104_200_250, "2026-07-15T09:30:00"),
+        (1_774_746_000_000, "2026-03-29T02:00:00"),
+        (1_792_890_000_000, "2026-10-25T01:00:00"),
+    ] {
+        assert_eq!(local_time(Timestamp(moment)), shown);
+    }
+}
+
 /// A hub, a server with three mailboxes, and what is in them.
 struct Stage {
     hub: Arc<Hub>,

@@ -68,7 +68,15 @@ impl std::fmt::Debug for Person {
     }
 }
 
+/// The practices of the simulated polysystem: people of even hundreds are with the first, of odd ones with the second.
+pub const PRACTICES: [&str; 2] = ["E87001", "F86001"];
+
 impl Person {
+    /// ODS code of the practice where the person is registered.
+    pub fn practice(&self) -> &'static str {
+        if self.number / 100 % 2 == 0 { PRACTICES[0] } else { PRACTICES[1] }
+    }
+
     /// The person of a number: always the same one.
     pub fn of(number: u64) -> Self {
         let mut entropy = Entropy::from_seed(number.wrapping_mul(0x9e37_79b9) ^ 0x0070_6f6c);

@@ -195,7 +195,7 @@ impl Traffic {
         segment(
             &mut text,
             &format!(
-                "PID|1||{local}^^^{facility}^MR~{nhs}^^^NHS^NH||{family}^{given}^^^^^L||{born}|{sex}|||{address}^^LONDON^^E17 9ZZ^^H",
+                "PID|1||{local}^^^{facility}^MR~{nhs}^^^NHS^NH||{family}^{given}^^^^^L||{born}|{sex}|||{address}^^LONDON^^E17 9ZZ^^H{verified}",
                 local = self.local_number(person),
                 facility = self.facility(),
                 nhs = person.nhs_number.as_str(),
@@ -204,8 +204,11 @@ impl Traffic {
                 born = person.birth_date,
                 sex = person.sex,
                 address = person.address,
+                // PID-32: the number is traced (table 0445).
+                verified = format!("{}NSTS01", "|".repeat(21)),
             ),
         );
+        segment(&mut text, &format!("PD1|||^^{}", person.practice()));
         text
     }
 

@@ -3,9 +3,10 @@
 use super::{Code, Investigation, Kind, Link, Party, Patient, Range, Report, Specimen, Value};
 use crate::codec::edifact::{interchange::MessageType, moment, nhsack::parts, writer::Writer};
 
-/// Components of one FTX (C108), and characters in each.
+/// Components of one FTX (C108).
 const TEXTS_MAX: usize = 5;
-const TEXT_CHARACTERS_MAX: usize = 70;
+/// Characters in each: one less than there may be, since a full component is taken for one that was cut within a word.
+const LINE_CHARACTERS_MAX: usize = 69;
 /// Characters of a name in one component of NAD (C080), and components.
 const NAME_CHARACTERS_MAX: usize = 35;
 const NAMES_MAX: usize = 5;
@@ -167,15 +168,36 @@ fn words(writer: &mut Writer, what: &str, texts: &[String]) {
     for text in texts {
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines() {
-            // An empty component at the end would be left out, and with it a line that the author left free.
-            let line = if line.is_empty() { " " } else { line };
-            lines.extend(parts(line, TEXT_CHARACTERS_MAX, usize::MAX));
+            lines.extend(wrapped(line));
         }
         for group in lines.chunks(TEXTS_MAX) {
             let group: Vec<&str> = group.iter().map(String::as_str).collect();
             writer.segment("FTX", &[&[what], &[], &[], &group]);
         }
     }
+}
+
+/// A line in pieces of a component each, parted between words; within a word only if it is longer than a component.
+fn wrapped(line: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let characters: Vec<char> = line.chars().collect();
+    let mut rest = characters.as_slice();
+    while LINE_CHARACTERS_MAX < rest.len() {
+        let words = rest[..=LINE_CHARACTERS_MAX].iter().rposition(|character| *character == ' ');
+        // A space among those that indent the line is no place to part it.
+        let (end, next) = match words.filter(|at| rest[..*at].iter().any(|character| *character != ' ')) {
+            Some(at) => (at, at + 1),
+            None => (LINE_CHARACTERS_MAX, LINE_CHARACTERS_MAX),
+        };
+        pieces.push(rest[..end].iter().collect());
+        rest = &rest[next..];
+    }
+    // An empty component at the end would be left out, and with it a line that the author left free.
+    if !rest.is_empty() || pieces.is_empty() {
+        let last: String = rest.iter().collect();
+        pieces.push(if last.is_empty() { " ".to_owned() } else { last });
+    }
+    pieces
 }
 
 fn specimen(writer: &mut Writer, specimen: &Specimen) {

@@ -6,18 +6,19 @@ use super::*;
 use crate::{
     domain::{
         nhs_number::NhsNumber,
-        record::{Event, ItemChange, ItemKind},
+        record::{Event, FieldChange, ItemChange, ItemKind},
         time::Timestamp,
     },
     flow::{
         deliver::{
-            Sending,
-            routes::{NoRegistrations, To, What},
+            Position, RecordedRegistrations, Sending,
+            routes::{NoRegistrations, Registration, Registrations, To, What},
         },
         hub::{Identity, Parts},
         link::Link,
         operate::{Operate, OperateError, Resend, Reveal},
         receive::{Outcome, Received},
+        view::ViewKeeper,
     },
     journal::{self, Journal, Log},
     sys::{clock::SimulatedClock, entropy::Entropy, sim_disk::SimulatedDisk},
@@ -145,6 +146,9 @@ impl Bench {
 fn event(name: &str) -> Event {
     let patients = ["9990000018", "9990000026", "9990000034", "9990000042"];
     let patient = patients[usize::from(name.as_bytes()[0]) % 4];
+    // A name such as `at-F84006` says where the patient is registered.
+    let practice =
+        name.split_once('-').map(|(_, code)| ("general_practice", FieldChange::Set(code.to_owned())));
     Event {
         kind: "ORU^R01".to_owned(),
         class: Class::Clinical,
@@ -154,7 +158,10 @@ fn event(name: &str) -> Event {
         nhs_number: NhsNumber::parse(patient),
         identifiers: Vec::new(),
         merged: Vec::new(),
-        items: vec![ItemChange::new(ItemKind::Result, name.to_owned(), Vec::new())],
+        items: vec![
+            ItemChange::new(ItemKind::Demographics, String::new(), practice.into_iter().collect()),
+            ItemChange::new(ItemKind::Result, name.to_owned(), Vec::new()),
+        ],
         withdraws: Vec::new(),
         faults: Vec::new(),
     }
@@ -309,5 +316,28 @@ async fn one_that_takes_nothing_for_a_minute_is_down_until_it_takes_something() 
     until("that is seen", || delivery.status().state == LinkState::Up).await;
     bench.hub.maintain().await.unwrap();
     assert!(bench.hub.alarms().standing().is_empty());
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_goes_where_the_record_says_the_patient_is_registered_once_it_knows() {
+    let bench = Bench::new(&SimulatedDisk::default(), &[]);
+    let recorded = RecordedRegistrations::new(&bench.hub);
+    let of = |patient: &str, position| recorded.of(&NhsNumber::parse(patient).unwrap(), position);
+    assert_eq!(of("9990000018", Position::default()), Registration::NotYet, "there is no record yet");
+    let directory = std::env::temp_dir().join(format!("polygate-registrations-{}", std::process::id()));
+    let keeper = ViewKeeper::start(&bench.hub, &directory).unwrap();
+    bench.receive(&["at-F84006"]).await;
+    bench.clock.set(NOW.plus(Duration::from_secs(1)));
+    bench.receive(&["at-E87001", "b1"]).await;
+    let end = bench.hub.journal.shared().end();
+    let last = Position { offset: end.offset - 1, ..end };
+    until("the record has it", || of("9990000018", last) != Registration::NotYet).await;
+    let patient = |name: &str| event(name).nhs_number.unwrap();
+    assert_eq!(recorded.of(&patient("at"), last), Registration::At("E87001".to_owned()), "the later word");
+    assert_eq!(recorded.of(&patient("b1"), last), Registration::Unknown);
+    assert_eq!(recorded.of(&patient("b1"), end), Registration::NotYet, "what comes next may say");
+    tokio::task::spawn_blocking(move || keeper.end()).await.unwrap();
+    std::fs::remove_dir_all(directory).unwrap();
     bench.end().await;
 }

@@ -40,6 +40,10 @@ impl Bench {
     }
 }
 
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
 fn again() -> Answer {
     Answer::Again("AE 206".to_owned())
 }
@@ -237,7 +241,7 @@ fn an_answer_for_what_is_not_under_way_changes_nothing() {
 #[test]
 fn whatever_is_answered_nothing_overtakes_within_a_patient_and_all_arrive() {
     for seed in 0..200 {
-        let mut bench = Bench::new(window(1 + seed as usize % 4));
+        let mut bench = Bench::new(window(1 + index(seed) % 4));
         let mut dice = Entropy::from_seed(seed);
         let keys: Vec<Vec<String>> =
             (0..120).map(|_| (0..dice.below(3)).map(|_| format!("k{}", dice.below(12))).collect()).collect();
@@ -247,7 +251,7 @@ fn whatever_is_answered_nothing_overtakes_within_a_patient_and_all_arrive() {
         let (mut flying, mut accepted) = (Vec::new(), Vec::<usize>::new());
         while 0 < bench.lanes.count() {
             while let Some(number) = bench.next() {
-                let number = number as usize;
+                let number = index(number);
                 let shares = |other: &usize| keys[*other].iter().any(|key| keys[number].contains(key));
                 assert!(!flying.iter().any(shares), "two of one patient under way");
                 flying.push(number);
@@ -263,8 +267,8 @@ fn whatever_is_answered_nothing_overtakes_within_a_patient_and_all_arrive() {
                 }
                 continue;
             }
-            let number = flying.swap_remove(dice.below(flying.len() as u64) as usize);
-            let answer = [Answer::Accepted, again(), stop()][dice.below(3) as usize].clone();
+            let number = flying.swap_remove(index(dice.below(flying.len() as u64)));
+            let answer = [Answer::Accepted, again(), stop()][index(dice.below(3))].clone();
             if bench.answer(number as u64, &answer) == Fate::Done {
                 for earlier in 0..number {
                     let shares = keys[earlier].iter().any(|key| keys[number].contains(key));

@@ -39,14 +39,10 @@ impl Fields {
         self.set("author", who.person).set("organisation", who.organisation)
     }
 
-    /// Annotations, each on a line of its own.
+    /// Annotations, each once and on a line of its own.
     pub(super) fn notes(&mut self, texts: &[&str]) -> &mut Self {
-        let mut lines: Vec<&str> = Vec::new();
-        for text in texts {
-            if !lines.contains(text) {
-                lines.push(text);
-            }
-        }
+        let mut said = HashSet::new();
+        let lines: Vec<&str> = texts.iter().copied().filter(|text| said.insert(*text)).collect();
         self.set("note", Some(lines.join("\n")))
     }
 

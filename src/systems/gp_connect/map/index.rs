@@ -6,6 +6,9 @@ use crate::codec::fhir::{
     Bundle, Element, Location, Organization, Practitioner, PractitionerRole, Reference,
 };
 
+/// A resource is looked for among so many within another: each look goes through them.
+const CONTAINED_MAX: usize = 100;
+
 /// The resources of an answer by what they are referred to as.
 pub struct Index<'a> {
     by_name: HashMap<String, Element<'a>>,
@@ -58,7 +61,10 @@ impl<'a> Index<'a> {
     /// What a reference in a resource points to, which may lie within the resource itself.
     pub fn find_from(&self, resource: Element<'a>, reference: Reference<'_>) -> Option<Element<'a>> {
         match reference.target()?.strip_prefix('#') {
-            Some(id) => resource.each("contained").find(|inner| inner.text_of("id") == Some(id)),
+            Some(id) => {
+                let mut contained = resource.each("contained").take(CONTAINED_MAX);
+                contained.find(|inner| inner.text_of("id") == Some(id))
+            }
             None => self.find(reference),
         }
     }

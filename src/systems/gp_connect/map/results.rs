@@ -57,12 +57,12 @@ impl<'a> Reports<'a> {
         let found = context.index.find_from(report.element(), reference);
         let Some(observation) = found.and_then(Observation::of) else { return false };
         let Some(name) = name_of(observation.element()) else { return false };
-        let members: Vec<Reference<'a>> = observation.related("has-member").collect();
         // A member that the report lists by itself, too, belongs to its group.
         let known = self.places.get(&name).is_some_and(|place| place.group.is_some() || group.is_none());
         if known || GROUPS_DEEP_MAX < depth {
             return true;
         }
+        let members: Vec<Reference<'a>> = observation.related("has-member").collect();
         self.places.insert(name, Place { report, group, has_members: !members.is_empty() });
         for member in members {
             self.follow(report, Some(observation), member, context, depth + 1);

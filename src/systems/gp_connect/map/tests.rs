@@ -242,3 +242,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_made_to_be_slow_is_not() {
+    let many = 20_000;
+    let references: Vec<Value> = (0..many).map(|_| json!({"reference": "Observation/o"})).collect();
+    let members: Vec<Value> =
+        (0..many).map(|_| json!({"type": "has-member", "target": {"reference": "Observation/o"}})).collect();
+    let notes: Vec<Value> = (0..many).map(|number| json!({"text": number.to_string()})).collect();
+    let contained: Vec<Value> =
+        (0..many).map(|_| json!({"resourceType": "Observation", "id": "x"})).collect();
+    let within: Vec<Value> = (0..many).map(|_| json!({"reference": "#y"})).collect();
+    let body = bundle(&[
+        json!({"resourceType": "DiagnosticReport", "id": "d", "result": references}),
+        json!({"resourceType": "DiagnosticReport", "id": "e", "result": within, "contained": contained}),
+        json!({"resourceType": "Observation", "id": "o", "valueString": "x", "related": members}),
+        json!({"resourceType": "Condition", "id": "c", "note": notes}),
+        json!({"resourceType": "Condition", "id": "c"}),
+    ]);
+    let (items, faults) = mapped(&body);
+    assert_eq!((items.len(), faults.as_slice()), (4, ["resource-twice"].as_slice()));
+}

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{NOW, requester};
 use crate::{
+    codec::gzip,
     domain::nhs_number::NhsNumber,
     flow::ask::{GpSystem, Refusal},
     sys::{clock::SimulatedClock, entropy::Entropy},
@@ -21,6 +22,11 @@ use crate::{
 
 /// Answers every request with this status and body, and counts them.
 async fn hub(status: u16, body: String) -> GpConnect {
+    hub_with(status, "", body.into_bytes()).await
+}
+
+/// The same, with more headers, each ended by its line end.
+async fn hub_with(status: u16, headers: &'static str, body: Vec<u8>) -> GpConnect {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -29,10 +35,10 @@ async fn hub(status: u16, body: String) -> GpConnect {
             let read = stream.read(&mut buffer).await;
             let head = format!(
                 "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/fhir+json\r\n\
-                 Content-Length: {}\r\n\r\n",
+                 {headers}Content-Length: {}\r\n\r\n",
                 body.len()
             );
-            let answer = [head.as_bytes(), body.as_bytes()].concat();
+            let answer = [head.as_bytes(), &body].concat();
             if read.is_ok() && stream.write_all(&answer).await.is_err() {
                 return;
             }
@@ -101,11 +107,27 @@ async fn answers_that_are_none_are_refused() {
 }
 
 #[tokio::test]
+async fn what_is_packed_is_unpacked_within_limits() {
+    let packed = "Content-Encoding: gzip\r\n";
+    let missing = gzip::pack(outcome("PATIENT_NOT_FOUND").to_string().as_bytes());
+    assert_eq!(refusal(&hub_with(404, packed, missing).await).await.code, "PATIENT_NOT_FOUND");
+    let bomb = gzip::pack(&vec![b' '; (16 << 20) + 1]);
+    for broken in [bomb, b"plain".to_vec()] {
+        assert_eq!(refusal(&hub_with(200, packed, broken).await).await.code, "UNREADABLE_ANSWER");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_no_answer_of_anybodys() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(refusal(&asking(port)).await.code, "NOT_CONNECTED");
+    let hub = asking(port);
+    assert_eq!(hub.contact().is_up(), None, "not asked yet");
+    let refusal = refusal(&hub).await;
+    assert_eq!(refusal.code, "NOT_CONNECTED");
+    assert!(refusal.detail.contains("refused"), "the reason is told: {refusal}");
+    assert_eq!(hub.contact().is_up(), Some(false));
 }
 
 /// Makes one thing wrong.

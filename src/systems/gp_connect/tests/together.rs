@@ -362,6 +362,13 @@ async fn failures_of_the_practice_and_the_way_there_are_told_apart() {
         assert_eq!(booked.outcome, outcome, "{status}: nobody can say, unless it was refused");
     }
     assert_eq!(pair.provider.booked(), 0);
+    pair.provider.turn(Knobs { status: 503, ..Knobs::default() });
+    assert_eq!(pair.record(8).await.unwrap_err().code, "SERVICE_UNAVAILABLE");
+    assert_eq!(pair.hub.contact().failed.map(|failed| failed.0), Some(NOW));
+    pair.provider.turn(Knobs::default());
+    pair.clock.set(NOW.plus(Duration::from_secs(1)));
+    assert_eq!(pair.record(49).await.unwrap_err().code, "PATIENT_NOT_FOUND");
+    assert_eq!(pair.hub.contact().is_up(), Some(true), "a refusal is an answer");
 }
 
 #[tokio::test]
@@ -392,6 +399,8 @@ async fn the_practice_checks_what_the_hub_would_never_send() {
     assert_eq!(pair.hub.find_patient(&nameless, number).await.unwrap_err().code, "BAD_REQUEST");
     let missing = pair.hub.read(&who, &pair.patient(3).await, "../../etc?x").await.unwrap_err();
     assert_eq!(missing.code, "NO_RECORD_FOUND");
+    let dots = pair.hub.read(&who, &pair.patient(3).await, "..").await.unwrap_err();
+    assert_eq!((dots.code, dots.outcome), ("NO_RECORD_FOUND", Outcome::NotDone));
     let past = pair.booking(3, &[0]).await;
     pair.clock.set(past.slots[0].start);
     assert_eq!(pair.hub.book(&who, &past).await.unwrap_err().code, "IN_THE_PAST");

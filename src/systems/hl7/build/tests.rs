@@ -58,10 +58,9 @@ fn built(event: &Event) -> Result<String, String> {
         position: Position::default(),
     };
     let address = Address {
-        sending_application: "POLYGATE".to_owned(),
         sending_facility: "5LC01".to_owned(),
         receiving: Some(("RIO".to_owned(), "RV5".to_owned())),
-        profile: None,
+        ..Address::default()
     };
     build(&parcel, &address).map(|bytes| String::from_utf8(bytes).unwrap().replace('\r', "\n"))
 }

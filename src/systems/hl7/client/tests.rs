@@ -208,3 +208,61 @@ async fn large_messages_and_any_bytes_arrive_as_they_came() {
     assert_eq!(bench.client.send(&parcel(&raw)).await, Answer::Accepted);
     assert_eq!(bench.receiver.filed()[0].bytes, raw);
 }
+
+#[cfg(feature = "centre")]
+#[tokio::test]
+async fn a_system_that_speaks_tls_is_spoken_to_so_and_an_impostor_is_not() {
+    use std::sync::Mutex;
+
+    use crate::{
+        centre::pki::{self, Issue},
+        sys::{
+            clock::SystemClock,
+            tls::{OldestProtocol, ServerFiles, ServerTls, SpineFiles},
+        },
+    };
+    let folder = std::env::temp_dir().join(format!("polygate-mllps-{}", std::process::id()));
+    let (ours, theirs) = (folder.join("ours"), folder.join("theirs"));
+    for directory in [&ours, &theirs] {
+        pki::init(directory, SystemClock.now()).unwrap();
+        pki::issue(directory, &Issue::Broker("localhost".to_owned()), SystemClock.now()).unwrap();
+    }
+    let serve = |directory: &std::path::Path| {
+        let files = ServerFiles {
+            certificate: directory.join("localhost.pem"),
+            key: directory.join("localhost.key"),
+            client_ca: None,
+            revocation_list: None,
+        };
+        ServerTls::load(&files, OldestProtocol::Tls12, Arc::new(SystemClock)).unwrap()
+    };
+    let served = Arc::new(Mutex::new(serve(&ours)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let behind = plain.local_addr().unwrap();
+    let receiver = Receiver::default();
+    tokio::spawn(receiver.clone().run(plain));
+    let tls_now = Arc::clone(&served);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let tls = tls_now.lock().unwrap().clone();
+            tokio::spawn(async move {
+                let Ok(mut secure) = tls.accept(stream).await else { return };
+                let mut behind = TcpStream::connect(behind).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut secure, &mut behind).await);
+            });
+        }
+    });
+    let files = SpineFiles { ca: Some(ours.join("ca.pem")), ..SpineFiles::default() };
+    let tls = Some(ClientTls::load_for_spine(&files, Arc::new(SystemClock)).unwrap());
+    let options = ClientOptions::new(&format!("localhost:{port}"), Address::default());
+    let mut client = Client::new(ClientOptions { tls, ..options });
+    assert_eq!(client.send(&parcel(&message("M1"))).await, Answer::Accepted);
+    *served.lock().unwrap() = serve(&theirs);
+    client.connection = None;
+    let answer = client.send(&parcel(&message("M2"))).await;
+    assert!(again(&answer).starts_with("no connection: "), "{answer:?}");
+    assert_eq!(receiver.filed().len(), 1);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -252,6 +252,15 @@ async fn a_withdrawal_reaches_the_practice_as_a_letter() {
     practice.collect().await.unwrap();
     let filed = practice.filed().remove(0);
     assert!(filed.lines[0].contains("C-76") && filed.lines[0].contains("withdrawn"), "{:?}", filed.lines);
+    let replacing = Event { withdraws: vec!["C-75".to_owned()], ..letter_event() };
+    assert_eq!(stage.delivery(Duration::ZERO).send(&parcel("a2", replacing)).await, Answer::Accepted);
+    practice.collect().await.unwrap();
+    let filed = practice.filed().remove(0);
+    assert!(
+        filed.lines[0].starts_with("Seen at home.") && filed.lines[1].contains("C-75"),
+        "{:?}",
+        filed.lines
+    );
 }
 
 fn letter_event() -> Event {

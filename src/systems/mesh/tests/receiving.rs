@@ -133,6 +133,7 @@ async fn chunks_and_gzip_are_put_together_within_limits() {
     assert_eq!(stage.entries().len(), 1, "the same report twice");
     assert_eq!(stage.answers().await.len(), 2);
     assert!(!stage.is_acknowledged(&too_long), "left for MESH to tell its sender");
+    assert!(stage.quarantined()[0].contains("left for MESH to give back"), "and not silently");
 }
 
 #[tokio::test]

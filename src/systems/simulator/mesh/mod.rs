@@ -6,4 +6,4 @@ mod server;
 pub mod store;
 
 pub use server::serve;
-pub use store::MeshServer;
+pub use store::{MeshServer, Stored};

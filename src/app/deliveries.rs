@@ -41,8 +41,7 @@ impl RunningHub {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<()> {
         let routes = routes(config);
-        let registrations: Arc<dyn Registrations> =
-            Arc::new(RecordedRegistrations::new(Arc::clone(&self.hub)));
+        let registrations: Arc<dyn Registrations> = RecordedRegistrations::new(&self.hub);
         let mut open = |name: &str, kind, address: &str, ods: Option<&str>, make: Make| {
             let options = Options {
                 name: name.to_owned(),

@@ -6,6 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 
 use crate::{
+    codec::kettering::DateOrder,
     config::{
         CachingSection, ClientTlsSection, GpConnectSection, GpSection, HubConfig, KeepFor, MeshSection,
     },

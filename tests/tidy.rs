@@ -40,12 +40,13 @@ const TOP_LEVEL: [&str; 24] = [
     "tests",
 ];
 /// Outside crates that are named in one room only.
-const EXCLUSIVE: [(&str, &str); 10] = [
+const EXCLUSIVE: [(&str, &str); 11] = [
     ("sled", "store"),
     ("rumqttc", "sync"),
     ("rustls", "sys"),
     ("tokio_rustls", "sys"),
     ("rustix", "sys"),
+    ("serialport", "sys"),
     ("serde_cbor", "codec"),
     ("tokio_postgres", "centre"),
     ("rcgen", "centre"),

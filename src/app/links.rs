@@ -6,7 +6,9 @@ use tokio::{net::TcpStream, runtime::Handle, sync::Semaphore};
 
 use crate::{
     codec::itk::Addressed,
-    config::{AdastraSection, AnalyserPort, AnalyserSection, Hl7Section, HubConfig, TlsSection},
+    config::{
+        AdastraSection, AnalyserPort, AnalyserProtocol, AnalyserSection, Hl7Section, HubConfig, TlsSection,
+    },
     sys::{
         clock::Clock,
         entropy::Entropy,
@@ -15,7 +17,7 @@ use crate::{
     },
     systems::{
         adastra::{Adastra, AdastraOptions},
-        analyser::{Analyser, AnalyserOptions, Port},
+        analyser::{Analyser, AnalyserOptions, Port, Protocol},
         hl7::{Dialect, Server, ServerOptions},
         rio, secondary_care,
     },
@@ -124,7 +126,11 @@ impl RunningHub {
             None => anyhow::bail!("the analyser {} has no port", section.name),
         };
         let link = self.hub.add_link(section.name.as_str(), "Analyser", &port.to_string());
-        let options = AnalyserOptions { port, message_bytes_max: MESSAGE_BYTES_MAX };
+        let protocol = match section.protocol {
+            AnalyserProtocol::Lis2 => Protocol::Lis2,
+            AnalyserProtocol::Poct1a => Protocol::Poct1a,
+        };
+        let options = AnalyserOptions { port, protocol, message_bytes_max: MESSAGE_BYTES_MAX };
         let thread = Analyser::start(Arc::clone(&self.hub), link, options, Handle::current())?;
         self.analysers.push(thread);
         Ok(())

@@ -8,6 +8,7 @@ use std::{
     fs::{DirBuilder, remove_dir, remove_file},
     io,
     net::SocketAddr,
+    os::fd::AsFd,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
@@ -205,7 +206,11 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// Notices within the minute that the other end of a connection is gone, and sends without waiting for more.
+///
+/// # Errors
+/// The system's.
+pub fn prepare(stream: &impl AsFd) -> io::Result<()> {
     let (idle, every, count) = KEEPALIVE;
     sockopt::set_tcp_nodelay(stream, true)?;
     sockopt::set_socket_keepalive(stream, true)?;

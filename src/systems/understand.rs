@@ -20,6 +20,7 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
         adastra::ITK => adastra::translate_itk(entry),
         adastra::CASE => adastra::translate_case(entry),
         analyser::FORMAT => analyser::translate_entry(entry),
+        analyser::poct1a::FORMAT => analyser::poct1a::translate_entry(entry),
         hl7::FORMAT => hl7::translate_entry(entry),
         mesh::FORMAT => mesh::translate_entry(entry),
         mesh::letters::FORMAT => mesh::letters::translate_entry(entry),

@@ -40,6 +40,9 @@ const LABORATORY: &str = "DEMOLAB01";
 const POLL: Duration = Duration::from_millis(100);
 /// How often the laboratory reports to each hub.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// The hubs' accredited system id, and the practices'.
+const OWN_ASID: &str = "200000000359";
+const ASIDS: [&str; 2] = ["200000000205", "200000000206"];
 /// Names of the practices, and how they are called in the hubs' configuration.
 const NAMES: [(&str, &str); 2] =
     [("Marylebone Surgery", "emis-marylebone"), ("Walthamstow Practice", "vision-walthamstow")];
@@ -110,7 +113,7 @@ impl Practices {
             profile,
             practice: code.to_owned(),
             name: name.to_owned(),
-            asid: String::new(),
+            asid: ASIDS[number].to_owned(),
             first_person: 100 * number as u64,
             people: 100,
         };
@@ -170,7 +173,7 @@ impl Practices {
         let mut text = format!(
             "\n[mesh]\nurl = \"http://{}/messageexchange\"\nmailbox = \"{}\"\npassword = \"mesh-password\"\n\
              shared-key = \"mesh-shared-key\"\npoll-seconds = 1\n\n\
-             [gp-connect]\ntls = {{ ca = \"pki/ca.pem\" }}\n\n\
+             [gp-connect]\nasid = \"{OWN_ASID}\"\ntls = {{ ca = \"pki/ca.pem\" }}\n\n\
              [caching]\nbasis = \"The demonstration: nobody in it exists\"\nprefetch-hours = 36\n\
              prefetch-per-minute = 60\n",
             self.mesh,
@@ -181,7 +184,8 @@ impl Practices {
             let address = self.addresses.get(number).map(String::as_str).unwrap_or_default();
             text.push_str(&format!(
                 "\n[[{kind}]]\nname = \"{name}\"\nods = \"{code}\"\ngp-connect = \"{address}\"\n\
-                 mailbox = \"{}\"\nreceives = [\"letters\"]\n",
+                 asid = \"{}\"\nmailbox = \"{}\"\nreceives = [\"letters\"]\n",
+                ASIDS[number],
                 mailbox(code)
             ));
         }

@@ -178,6 +178,12 @@ async fn send_hl7(
     mut shared: Shared,
 ) -> u64 {
     let mut sender = Sender::new(address);
+    // Whose practice nobody has told of, their results go to no practice.
+    for person in (0..SAMPLED).map(sampled) {
+        let message = traffic.register(&person, SystemClock.now());
+        sender.deliver(&message.control_id, &message.bytes).await;
+        shared.note(hub, system, message.control_id);
+    }
     while !shared.is_stopped() {
         let message = traffic.next(SystemClock.now());
         sender.deliver(&message.control_id, &message.bytes).await;
@@ -237,7 +243,8 @@ async fn measure(
     hung_up: Arc<AtomicBool>,
 ) -> u64 {
     // What an instrument says before anybody listens is lost, and it would wait for long to say it again.
-    while !is_up(&hub) && !shared.is_stopped() {
+    let last = sampled(SAMPLED - 1);
+    while !(is_up(&hub) && is_known(&hub, &last).await) && !shared.is_stopped() {
         sleep(LOOK_EVERY).await;
     }
     let mut instrument = Instrument::new(line, "xn-550", Framing::RecordAFrame, seed);
@@ -245,7 +252,7 @@ async fn measure(
         if shared.is_stopped() || hung_up.load(Ordering::Relaxed) {
             break;
         }
-        let person = Person::of(number % SAMPLED + 100 * (number % 2));
+        let person = sampled(number % SAMPLED);
         let report = instrument.measure(&person, SystemClock.now());
         let specimen = report.specimen.clone();
         let sent = tokio::task::spawn_blocking(move || {
@@ -317,6 +324,18 @@ async fn is_in_record(hub: &Arc<Hub>, patient: NhsNumber, specimen: &str) -> boo
         items.find(|item| item.fields.get("specimen").is_some_and(|of| *of == specimen)).map(|_| ())
     });
     looked.await.ok().flatten().is_some()
+}
+
+/// Of those whose blood the analyser gets, every other is with the second practice.
+fn sampled(number: u64) -> Person {
+    Person::of(number + 100 * (number % 2))
+}
+
+async fn is_known(hub: &Arc<Hub>, person: &Person) -> bool {
+    let (hub, number) = (Arc::clone(hub), person.nhs_number);
+    let purpose = Purpose { by: "demonstration".to_owned(), reason: Reason::Demonstration };
+    let looked = tokio::task::spawn_blocking(move || hub.one_record(&number, &purpose).is_ok());
+    looked.await.unwrap_or(false)
 }
 
 fn is_up(hub: &Arc<Hub>) -> bool {

@@ -109,8 +109,11 @@ impl Framer {
                 None
             }
             STX => {
+                // The sender has begun anew: one answer for what are two frames to us and one to it. An answer each
+                // would be taken for the next frame's, and the last frame be accepted before it is durable.
+                self.ignored_bytes += frame.len() as u64;
                 frame.clear();
-                Some(Token::Damaged("a frame began before the last one ended"))
+                None
             }
             ENQ | EOT => {
                 self.reset();
@@ -162,5 +165,7 @@ impl Framer {
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    // `from_str_radix` would take a sign for a digit.
+    digits.iter().all(u8::is_ascii_hexdigit).then_some(())?;
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }

@@ -3,7 +3,8 @@
 //!
 //! **What is acknowledged when.** The frame that completes a message (its last record is `L`, and it ends with
 //! `ETX`) is answered only once the message's fate is known: `ACK` when it is durable, `NAK` when it is to be sent
-//! again. Frames before it are answered at once. If our last `ACK` is lost, the sender sends the whole message again;
+//! again. Frames before it are answered at once. An answer that comes too late to be one is not given: the sender has
+//! begun anew, and would take it for the answer to what it sent since. If our last `ACK` is lost, the sender sends the whole message again;
 //! that the two are one is for the receiver's identities to find.
 
 use std::{collections::VecDeque, time::Duration};
@@ -14,6 +15,8 @@ use super::frame::{ACK, ENQ, EOT, Frame, Framer, NAK, TEXT_BYTES_MAX, Token, enc
 
 /// A sender waits so long for an answer (section 6.5.2.1).
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// An answer later than this may meet a sender that has given up.
+const ANSWER_USEFUL_WITHIN: Duration = Duration::from_secs(14);
 /// A receiver waits so long for a frame or the end (section 6.5.2.2).
 const FRAME_WITHIN: Duration = Duration::from_secs(30);
 /// A refused enquiry is repeated after this (section 6.2.4).
@@ -89,6 +92,7 @@ impl std::fmt::Debug for Action {
 pub struct Conversation {
     role: Role,
     message_bytes_max: usize,
+    frame_text_bytes_max: usize,
     framer: Framer,
     state: State,
     pending: BytesMut,
@@ -101,8 +105,8 @@ pub struct Conversation {
 enum State {
     Neutral,
     Receiving(Incoming),
-    /// A whole message is out for a verdict; what came of the transfer before its last frame.
-    Deciding(Incoming, Frame),
+    /// A whole message is out for a verdict; what came of the transfer before its last frame, and when that came.
+    Deciding(Incoming, Frame, Duration),
     /// We have enquired.
     Enquired,
     /// A frame of ours waits for its answer.
@@ -117,6 +121,8 @@ struct Incoming {
     received: BytesMut,
     /// The newest accepted frame.
     newest: Option<Frame>,
+    /// Something was too long: what follows is no message's beginning.
+    refusing: bool,
 }
 
 /// A message going out.
@@ -134,6 +140,7 @@ impl Conversation {
         Self {
             role,
             message_bytes_max,
+            frame_text_bytes_max: TEXT_BYTES_MAX,
             framer: Framer::default(),
             state: State::Neutral,
             pending: BytesMut::new(),
@@ -141,6 +148,11 @@ impl Conversation {
             deadline: None,
             actions: VecDeque::new(),
         }
+    }
+
+    /// Sends frames with at most so many bytes of text: 240 for an old instrument (E1381-91), 64,000 unless told.
+    pub fn limit_sent_frames(&mut self, text_bytes_max: usize) {
+        self.frame_text_bytes_max = text_bytes_max.clamp(1, TEXT_BYTES_MAX);
     }
 
     /// Bytes that the line brought. What is to be done comes from [`Conversation::next_action`].
@@ -160,16 +172,17 @@ impl Conversation {
 
     /// What became of the message that was handed out last.
     pub fn decide(&mut self, verdict: Verdict, now: Duration) {
-        let State::Deciding(mut incoming, frame) = std::mem::replace(&mut self.state, State::Neutral) else {
+        let State::Deciding(mut incoming, frame, since) = std::mem::replace(&mut self.state, State::Neutral)
+        else {
             return;
         };
-        match verdict {
-            Verdict::Taken => {
-                incoming.received.clear();
-                incoming.newest = Some(frame);
-                self.write(&[ACK]);
-            }
-            Verdict::Later => self.write(&[NAK]),
+        let gave_up = self.pending.iter().any(|byte| matches!(*byte, ENQ | EOT));
+        let answers = !gave_up && now < since + ANSWER_USEFUL_WITHIN;
+        if answers {
+            self.write(&[if verdict == Verdict::Taken { ACK } else { NAK }]);
+        }
+        if verdict == Verdict::Taken {
+            incoming = Incoming { newest: Some(frame), ..Incoming::default() };
         }
         self.state = State::Receiving(incoming);
         self.deadline = Some(now + FRAME_WITHIN);
@@ -183,7 +196,7 @@ impl Conversation {
         if self.outgoing.is_some() {
             return false;
         }
-        let frames = frames(message, framing, TEXT_BYTES_MAX);
+        let frames = frames(message, framing, self.frame_text_bytes_max);
         self.outgoing = Some(Outgoing { frames, next: 0, attempts: 0, enquiries: 0 });
         if matches!(self.state, State::Neutral) {
             self.enquire(now);
@@ -279,19 +292,25 @@ impl Conversation {
 
     fn take_frame(&mut self, mut incoming: Incoming, frame: Frame, now: Duration) {
         self.deadline = Some(now + FRAME_WITHIN);
-        if incoming.newest.as_ref() == Some(&frame) {
+        if incoming.refusing {
+            self.write(&[NAK]);
+        } else if incoming.newest.as_ref() == Some(&frame) {
             // Our answer to it was lost: the same frame again is no news.
             self.write(&[ACK]);
         } else if !in_order(incoming.newest.as_ref(), &frame) {
             self.write(&[NAK]);
         } else if self.message_bytes_max < incoming.received.len() + frame.text.len() {
             self.torn(std::mem::take(&mut incoming), "it is longer than this receiver takes");
+            incoming.refusing = true;
             self.write(&[NAK]);
+        } else if begins_a_record(&incoming, &frame.text) {
+            incoming.received.extend_from_slice(b"\r");
+            return self.take_frame(incoming, frame, now);
         } else if frame.last && ends_a_message(&incoming.received, &frame.text) {
             let whole = [&incoming.received[..], &frame.text[..]].concat();
             self.actions.push_back(Action::Message(Bytes::from(whole)));
             self.deadline = None;
-            self.state = State::Deciding(incoming, frame);
+            self.state = State::Deciding(incoming, frame, now);
             return;
         } else {
             incoming.received.extend_from_slice(&frame.text);
@@ -390,6 +409,15 @@ fn in_order(newest: Option<&Frame>, frame: &Frame) -> bool {
     let expected = newest.map_or(1, |newest| (newest.number + 1) % 8);
     let restarts = frame.number == 1 && newest.is_some_and(|newest| newest.last);
     frame.number == expected || restarts
+}
+
+/// Whether a record begins in a frame of its own although the one before did not end with CR: some leave it out.
+fn begins_a_record(incoming: &Incoming, text: &[u8]) -> bool {
+    let ended = incoming.newest.as_ref().is_some_and(|newest| newest.last);
+    let unterminated = incoming.received.last().is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
+    let looks_like_one = matches!(text, [b'H' | b'P' | b'O' | b'R' | b'C' | b'Q' | b'S' | b'M' | b'L', delimiter, ..]
+        if incoming.received.get(1) == Some(delimiter));
+    ended && unterminated && looks_like_one
 }
 
 /// Whether a message is whole with this text: its last record, which begins a line, is `L`.

@@ -9,6 +9,9 @@ use bytes::Bytes;
 /// under two hundred.
 pub const RECORDS_MAX: usize = 10_000;
 
+/// Bytes that the copies of a message's header, one for each of its patients, may have together.
+const COPIES_BYTES_MAX: usize = 16 << 20;
+
 /// The bytes are no message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotAMessage {
@@ -105,15 +108,26 @@ impl<'a> Message<'a> {
 
     /// The message as one for each patient: header, that patient's records, terminator. A message with one patient
     /// at most is what it was.
-    pub fn by_patient(&self, whole: &Bytes) -> Vec<Bytes> {
+    ///
+    /// # Errors
+    /// What goes before the first patient is so long that there cannot be a copy of it for each.
+    pub fn by_patient(&self, whole: &Bytes) -> Result<Vec<Bytes>, NotAMessage> {
         let starts: Vec<usize> = self.places_of(b'P');
         if starts.len() < 2 {
-            return vec![whole.clone()];
+            return Ok(vec![whole.clone()]);
         }
         let last = self.places_of(b'L').last().copied().unwrap_or(self.records.len());
         let first = starts.first().copied().unwrap_or_default();
         let ends = starts.iter().skip(1).copied().chain([last]);
         let part = |from: usize, to: usize| self.records.get(from..to).unwrap_or_default();
+        let copied = part(0, first)
+            .iter()
+            .chain(part(last, self.records.len()))
+            .map(ExactSizeIterator::len)
+            .sum::<usize>();
+        if COPIES_BYTES_MAX / starts.len() < copied {
+            return Err(NotAMessage::TooManyRecords);
+        }
         let assemble = |(start, end): (&usize, usize)| {
             let mut out = Vec::new();
             let closing = part(last, self.records.len());
@@ -123,7 +137,7 @@ impl<'a> Message<'a> {
             }
             Bytes::from(out)
         };
-        starts.iter().zip(ends).map(assemble).collect()
+        Ok(starts.iter().zip(ends).map(assemble).collect())
     }
 
     fn places_of(&self, kind: u8) -> Vec<usize> {

@@ -162,9 +162,8 @@ impl Conversation {
     }
 
     fn take(&mut self, raw: Bytes, now: Now) {
-        let message = match read(&raw) {
-            Ok(message) => message,
-            Err(_) => return self.refuse(raw, "it is no POCT1-A message that can be read"),
+        let Ok(message) = read(&raw) else {
+            return self.refuse(raw, "it is no POCT1-A message that can be read");
         };
         let of = message.control_id.clone();
         match &message.body {

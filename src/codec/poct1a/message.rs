@@ -1,6 +1,7 @@
 //! Messages of POCT1-A: what devices say, read; what a hub says, written. Values are in `V` attributes, or, as some
 //! devices have it, in an element's text.
 
+use bytes::Bytes;
 use roxmltree::Node;
 
 use crate::{
@@ -12,6 +13,9 @@ use crate::{
 const NODES_MAX: u32 = 500_000;
 /// Observations of a message that are looked at.
 pub const OBSERVATIONS_MAX: usize = 10_000;
+
+/// Bytes that the copies of what surrounds a message's services may have together.
+const COPIES_BYTES_MAX: usize = 16 << 20;
 
 /// The bytes are no message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -187,6 +191,29 @@ pub fn read(bytes: &[u8]) -> Result<Message, NotAMessage> {
     let kind = root.tag_name().name().to_owned();
     let body = body(root, &kind)?;
     Ok(Message { kind, control_id, created: of_header("HDR.creation_dttm"), body })
+}
+
+/// A message about several patients as one for each `SVC`: all of it but the others.
+///
+/// # Errors
+/// See [`NotAMessage`]; or what surrounds the services is so long that there cannot be a copy of it for each.
+pub fn by_service(bytes: &[u8]) -> Result<Vec<Bytes>, NotAMessage> {
+    let decoded = xml::decode(bytes);
+    let text = without_document_type(&decoded);
+    let document = xml::parse(text, NODES_MAX)?;
+    let ranges: Vec<_> = children(document.root_element(), "SVC").map(|service| service.range()).collect();
+    let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(Vec::new()) };
+    // What is cut out is written as UTF-8: a declaration of another encoding would no longer be true.
+    let start = document.root_element().range().start;
+    let before = text.get(start..first.start).unwrap_or_default();
+    let after = text.get(last.end..).unwrap_or_default();
+    if COPIES_BYTES_MAX / ranges.len() < before.len() + after.len() {
+        return Err(NotAMessage::TooManyObservations);
+    }
+    let part = |range: &std::ops::Range<usize>| {
+        Bytes::from([before, text.get(range.clone()).unwrap_or_default(), after].concat())
+    };
+    Ok(ranges.iter().map(part).collect())
 }
 
 fn body(root: Node<'_, '_>, kind: &str) -> Result<Body, NotAMessage> {

@@ -12,24 +12,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    codec::lis2::{
-        link::{Action, Conversation, Framing, Role, Verdict},
-        record::Message,
+    flow::{alarm::AlarmCode, hub::Hub, link::Link},
+    sys::{
+        serial::{self, LineSettings, SerialLine},
+        tunnel,
     },
-    flow::{
-        alarm::AlarmCode,
-        hub::Hub,
-        link::Link,
-        receive::{Outcome, Quarantined, Received},
-    },
-    sys::serial::{self, LineSettings, SerialLine},
 };
 
-use super::{FORMAT, by_patient, is_query, no_information};
+use super::intake::{Intake, Lis2, Poct1a, Speaker};
 
 /// Reads return after this, so that the thread can look whether it is to stop.
 const READ_WITHIN: Duration = Duration::from_millis(100);
@@ -69,11 +62,23 @@ impl std::fmt::Display for Port {
     }
 }
 
+/// What an analyser speaks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Protocol {
+    /// LIS2-A2 records in LIS1-A frames.
+    #[default]
+    Lis2,
+    /// POCT1-A.
+    Poct1a,
+}
+
 /// How an analyser is served.
 #[derive(Clone, Debug)]
 pub struct AnalyserOptions {
     /// Where it is.
     pub port: Port,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// The longest message taken, in bytes.
     pub message_bytes_max: usize,
 }
@@ -81,10 +86,8 @@ pub struct AnalyserOptions {
 /// One analyser.
 #[derive(Debug)]
 pub struct Analyser {
-    hub: Arc<Hub>,
-    link: Arc<Link>,
+    intake: Intake,
     options: AnalyserOptions,
-    runtime: Handle,
     stop: Arc<AtomicBool>,
 }
 
@@ -122,7 +125,8 @@ impl Analyser {
     ) -> io::Result<AnalyserThread> {
         let stop = Arc::new(AtomicBool::new(false));
         let name = link.name().to_owned();
-        let analyser = Self { hub, link, options, runtime, stop: Arc::clone(&stop) };
+        let intake = Intake { hub, link, runtime };
+        let analyser = Self { intake, options, stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(name).spawn(move || analyser.run())?;
         Ok(AnalyserThread { stop, thread })
     }
@@ -142,10 +146,7 @@ impl Analyser {
                 continue;
             };
             self.is_down(&error);
-            let until = Instant::now() + wait;
-            while Instant::now() < until && !self.is_stopped() {
-                thread::sleep(READ_WITHIN);
-            }
+            self.pause(wait);
             wait = (wait * 2).min(AGAIN_MAX);
         }
     }
@@ -161,12 +162,12 @@ impl Analyser {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let mut line = SerialLine::open(path, settings)?;
-        tracing::info!(link = self.link.name(), identity = found, "analyser's line open");
+        tracing::info!(link = self.intake.link.name(), identity = found, "analyser's line open");
         self.is_up(&path.display().to_string());
-        self.link.connected(self.hub.now());
-        let ended = self.serve(&mut line);
-        self.link.disconnected(self.hub.now());
-        ended
+        self.intake.link.connected(self.intake.hub.now());
+        let ended = self.serve(&mut line, None);
+        self.intake.link.disconnected(self.intake.hub.now());
+        ended.map(drop)
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<()> {
@@ -175,7 +176,12 @@ impl Analyser {
         self.is_up(&listener.local_addr()?.to_string());
         while !self.is_stopped() {
             match listener.accept() {
-                Ok((stream, _)) => self.connection(stream),
+                Ok((stream, _)) => {
+                    let mut next = Some(stream);
+                    while let Some(stream) = next {
+                        next = self.connection(stream, Some(&listener));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(READ_WITHIN),
                 Err(error) => return Err(error),
             }
@@ -188,143 +194,91 @@ impl Analyser {
         let place = address.to_socket_addrs()?.next().ok_or_else(unknown)?;
         let stream = TcpStream::connect_timeout(&place, CONNECT_WITHIN)?;
         self.is_up(address);
-        self.connection(stream);
+        self.connection(stream, None);
+        // Not at once: an analyser that accepts and closes would be dialled without end.
+        self.intake.link.down("the analyser closed the connection", self.intake.hub.now());
+        self.pause(AGAIN_FIRST);
         Ok(())
     }
 
-    fn connection(&self, mut stream: TcpStream) {
-        self.link.connected(self.hub.now());
+    /// Serves a connection; returns the one that took its place.
+    fn connection(&self, mut stream: TcpStream, listener: Option<&TcpListener>) -> Option<TcpStream> {
+        self.intake.link.connected(self.intake.hub.now());
         let prepared = stream
             .set_nonblocking(false)
-            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| tunnel::prepare(&stream))
             .and_then(|()| stream.set_read_timeout(Some(READ_WITHIN)))
             .and_then(|()| stream.set_write_timeout(Some(WRITE_WITHIN)));
-        let ended = prepared.and_then(|()| self.serve(&mut stream));
-        self.link.disconnected(self.hub.now());
-        if let Err(error) = ended {
-            tracing::debug!(link = self.link.name(), %error, "an analyser's connection ended");
-        }
-    }
-
-    /// Converses until the line is gone or the hub ends.
-    fn serve(&self, line: &mut dyn Line) -> io::Result<()> {
-        let began = Instant::now();
-        let mut conversation = Conversation::new(Role::Host, self.options.message_bytes_max);
-        let mut buffer = [0; READ_BYTES];
-        let ended = loop {
-            if self.is_stopped() {
-                break Ok(());
-            }
-            match line.read(&mut buffer) {
-                // A line that is gone must not be read for ever.
-                Ok(0) => break Err(io::ErrorKind::BrokenPipe.into()),
-                Ok(count) => {
-                    conversation.receive(buffer.get(..count).unwrap_or_default(), began.elapsed());
-                }
-                Err(error) if is_silence(&error) => {}
-                Err(error) => break Err(error),
-            }
-            conversation.tick(began.elapsed());
-            if let Err(error) = self.act(&mut conversation, line, began) {
-                break Err(error);
-            }
-        };
-        conversation.hang_up();
-        while let Some(action) = conversation.next_action() {
-            if let Action::Torn(bytes, reason) = action {
-                self.keep_aside(bytes, reason);
-            }
-        }
-        ended
-    }
-
-    fn act(&self, conversation: &mut Conversation, line: &mut dyn Line, began: Instant) -> io::Result<()> {
-        while let Some(action) = conversation.next_action() {
-            match action {
-                Action::Write(bytes) => {
-                    line.write_all(&bytes)?;
-                    line.flush()?;
-                }
-                Action::Message(bytes) => {
-                    let verdict = self.take(&bytes);
-                    conversation.decide(verdict, began.elapsed());
-                    if verdict == Verdict::Taken && asks(&bytes) {
-                        let answer = no_information(self.hub.identity().id.as_str());
-                        conversation.send(answer.as_bytes(), Framing::RecordAFrame, began.elapsed());
-                    }
-                }
-                Action::Torn(bytes, reason) => drop(self.keep_aside(bytes, reason)),
-                Action::Sent => tracing::debug!(link = self.link.name(), "an analyser took an answer"),
-                Action::NotSent(reason) => {
-                    tracing::info!(link = self.link.name(), reason, "an analyser did not take an answer");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a message durable, or says that it could not be.
-    fn take(&self, bytes: &Bytes) -> Verdict {
-        let parts = match by_patient(bytes) {
-            Ok(parts) => parts,
-            // It would come again for ever: kept where people see it, it need not.
-            Err(error) => return self.kept(bytes, &error.to_string()),
-        };
-        let received = parts.iter().map(|(raw, event)| Received {
-            event: event.clone(),
-            format: FORMAT,
-            raw: raw.clone(),
-        });
-        let outcomes = self.runtime.block_on(self.hub.receive(&self.link, received.collect()));
-        let mut verdict = Verdict::Taken;
-        for ((raw, _), outcome) in parts.iter().zip(outcomes) {
-            let one = match outcome {
-                Outcome::Accepted(_) | Outcome::Repeated(_) => Verdict::Taken,
-                Outcome::Full | Outcome::Failed => Verdict::Later,
-                Outcome::Conflict => self.kept(raw, "another message with this number was accepted before"),
-                Outcome::TooLong => self.kept(raw, "it is longer than this receiver takes"),
-            };
-            if one == Verdict::Later {
-                verdict = one;
-            }
-        }
-        verdict
-    }
-
-    fn kept(&self, bytes: &Bytes, reason: &str) -> Verdict {
-        if self.keep_aside(bytes.clone(), reason) { Verdict::Taken } else { Verdict::Later }
-    }
-
-    fn keep_aside(&self, raw: Bytes, reason: &str) -> bool {
-        self.link.answered(0, 0, 1, self.hub.now());
-        self.hub.keep_aside(&Quarantined {
-            at: self.hub.now(),
-            system: self.link.name().to_owned(),
-            kind: "LIS2".to_owned(),
-            source_id: String::new(),
-            reason: reason.to_owned(),
-            raw,
+        let ended = prepared.and_then(|()| self.serve(&mut stream, listener));
+        self.intake.link.disconnected(self.intake.hub.now());
+        ended.unwrap_or_else(|error| {
+            tracing::debug!(link = self.intake.link.name(), %error, "an analyser's connection ended");
+            None
         })
     }
 
+    /// Converses until the line is gone, another connection takes its place, or the hub ends.
+    fn serve(&self, line: &mut dyn Line, listener: Option<&TcpListener>) -> io::Result<Option<TcpStream>> {
+        let mut speaker: Box<dyn Speaker> = match self.options.protocol {
+            Protocol::Lis2 => Box::new(Lis2::new(self.options.message_bytes_max)),
+            Protocol::Poct1a => Box::new(Poct1a::new(self.options.message_bytes_max)),
+        };
+        let ended = self.converse(line, speaker.as_mut(), listener);
+        speaker.hang_up(&self.intake);
+        ended
+    }
+
+    fn converse(
+        &self,
+        line: &mut dyn Line,
+        speaker: &mut dyn Speaker,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<Option<TcpStream>> {
+        let mut buffer = [0; READ_BYTES];
+        while !self.is_stopped() {
+            let count = match line.read(&mut buffer) {
+                // A line that is gone must not be read for ever.
+                Ok(0) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(count) => count,
+                Err(error) if is_silence(&error) => 0,
+                Err(error) => return Err(error),
+            };
+            speaker.receive(buffer.get(..count).unwrap_or_default(), &self.intake);
+            while let Some(bytes) = speaker.next_write(&self.intake) {
+                line.write_all(&bytes)?;
+                line.flush()?;
+            }
+            // An analyser that lost its power does not close its connection: the one it makes anew counts.
+            if count == 0
+                && let Some(Ok((newer, _))) = listener.map(TcpListener::accept)
+            {
+                return Ok(Some(newer));
+            }
+        }
+        Ok(None)
+    }
+
     fn is_up(&self, address: &str) {
-        self.link.listening(address, self.hub.now());
-        self.hub.alarms().clear(AlarmCode::ListenerDown, self.link.name());
+        self.intake.link.listening(address, self.intake.hub.now());
+        self.intake.hub.alarms().clear(AlarmCode::ListenerDown, self.intake.link.name());
     }
 
     fn is_down(&self, error: &io::Error) {
-        let (text, now) = (format!("the analyser's port: {error}"), self.hub.now());
-        self.link.down(&text, now);
-        self.hub.alarms().raise(AlarmCode::ListenerDown, self.link.name(), text, now);
+        let (text, now) = (format!("the analyser's port: {error}"), self.intake.hub.now());
+        self.intake.link.down(&text, now);
+        self.intake.hub.alarms().raise(AlarmCode::ListenerDown, self.intake.link.name(), text, now);
+    }
+
+    fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !self.is_stopped() {
+            thread::sleep(READ_WITHIN);
+        }
     }
 
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
-}
-
-fn asks(bytes: &Bytes) -> bool {
-    Message::parse(bytes).is_ok_and(|message| is_query(&message))
 }
 
 fn is_silence(error: &io::Error) -> bool {

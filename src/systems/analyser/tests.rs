@@ -11,13 +11,21 @@ use std::{
 
 use tokio::runtime::Runtime;
 
-use super::*;
+use super::{
+    translate::{CONTROLS, RESULTS},
+    *,
+};
 use crate::{
     codec::lis2::{
         frame::{ACK, ENQ, NAK},
         link::Framing,
     },
-    domain::{ids::Class, record::ItemKind, time::Timestamp},
+    domain::{
+        ids::Class,
+        nhs_number::InvalidNhsNumber,
+        record::{FieldChange, ItemChange, ItemKind},
+        time::Timestamp,
+    },
     flow::{
         hub::{Hub, Identity, Parts},
         link::Link,
@@ -40,6 +48,8 @@ use crate::{
 };
 use std::sync::Arc;
 
+mod devices;
+
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(60);
 const SETTINGS: LineSettings =
@@ -50,6 +60,7 @@ struct Bench {
     hub: Arc<Hub>,
     journal: Journal,
     link: Arc<Link>,
+    disk: SimulatedDisk,
 }
 
 impl Bench {
@@ -69,16 +80,20 @@ impl Bench {
             identity,
             journal: journal.clone(),
             clock,
-            disk: Arc::new(disk),
+            disk: Arc::new(disk.clone()),
             translate: translate_entry,
         };
         let hub = Hub::new(parts, Path::new("/state"), "nowhere").unwrap();
         let link = hub.add_link("xn", "Analyser", "");
-        Self { runtime, hub, journal, link }
+        Self { runtime, hub, journal, link, disk }
     }
 
     fn start(&self, port: Port) -> AnalyserThread {
-        let options = AnalyserOptions { port, message_bytes_max: 1 << 20 };
+        self.speaking(Protocol::Lis2, port)
+    }
+
+    fn speaking(&self, protocol: Protocol, port: Port) -> AnalyserThread {
+        let options = AnalyserOptions { port, protocol, message_bytes_max: 1 << 20 };
         let runtime = self.runtime.handle().clone();
         Analyser::start(Arc::clone(&self.hub), Arc::clone(&self.link), options, runtime).unwrap()
     }
@@ -88,6 +103,17 @@ impl Bench {
         let thread = self.start(Port::Device { path, settings: SETTINGS, identity: None });
         self.wait_until_up();
         (thread, Instrument::new(end, "xn", framing, 7))
+    }
+
+    /// Where it listens, once it does.
+    fn address(&self) -> String {
+        loop {
+            let address = self.link.status().address;
+            if address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() != 0) {
+                return address;
+            }
+            sleep(Duration::from_millis(5));
+        }
     }
 
     fn wait_until_up(&self) {
@@ -133,8 +159,8 @@ fn a_report_is_each_patients_results_with_ranges_flags_and_moments() {
     let results: Vec<_> = event.items.iter().filter(|item| item.kind == ItemKind::Result).collect();
     let field = |place: usize, name: &str| {
         results[place].fields.iter().find(|(of, _)| *of == name).map(|(_, change)| match change {
-            crate::domain::record::FieldChange::Set(text) => text.clone(),
-            crate::domain::record::FieldChange::Delete => "deleted".to_owned(),
+            FieldChange::Set(text) => text.clone(),
+            FieldChange::Delete => "deleted".to_owned(),
         })
     };
     for (name, expected) in [
@@ -180,9 +206,11 @@ fn controls_queries_and_unknown_patients_are_told_apart() {
 
 #[test]
 fn every_habit_lands_each_result_once_over_a_serial_line() {
-    for framing in [Framing::RecordAFrame, Framing::MessageAFrame, Framing::NumbersRestart] {
+    let habits = [Framing::RecordAFrame, Framing::MessageAFrame, Framing::NumbersRestart];
+    for (framing, delimiters) in habits.into_iter().flat_map(|one| [(one, "\\^&"), (one, "@^\\")]) {
         let bench = Bench::new(64 << 20);
         let (thread, mut instrument) = bench.on_a_line(framing);
+        instrument.declare(delimiters);
         for number in 0..10 {
             let report = instrument.measure(&Person::of(number), NOW);
             assert!(instrument.deliver(&report, PATIENCE).unwrap());
@@ -235,7 +263,41 @@ fn a_line_hung_up_in_a_frame_keeps_what_had_come_aside_and_says_that_it_is_down(
 }
 
 #[test]
-fn a_full_disk_is_refused_and_never_acknowledged() {
+fn noise_between_transfers_is_no_news() {
+    let bench = Bench::new(64 << 20);
+    let (thread, mut instrument) = bench.on_a_line(Framing::RecordAFrame);
+    let line = instrument.line();
+    let mut noise: Vec<u8> = [NAK, ACK].repeat(500);
+    noise.extend_from_slice(b"noise\x00\xff\x021H|\\^&");
+    line.write_all(&noise).unwrap();
+    let report = instrument.measure(&Person::of(1), NOW);
+    assert!(instrument.deliver(&report, PATIENCE).unwrap());
+    assert_eq!(bench.results().len(), 7);
+    thread.end();
+}
+
+#[test]
+fn a_disk_without_room_is_refused_and_never_acknowledged() {
+    let bench = Bench::new(64 << 20);
+    let (thread, mut instrument) = bench.on_a_line(Framing::MessageAFrame);
+    bench.disk.set_capacity(Some(0));
+    let report = instrument.measure(&Person::of(1), NOW);
+    let mut frame = bytes::BytesMut::new();
+    crate::codec::lis2::frame::encode(1, &report.message, true, &mut frame);
+    let line = instrument.line();
+    let mut answer = [0; 8];
+    line.write_all(&[ENQ]).unwrap();
+    line.read_within(&mut answer, PATIENCE).unwrap();
+    for _ in 0..3 {
+        line.write_all(&frame).unwrap();
+        line.read_within(&mut answer, PATIENCE).unwrap();
+        assert_eq!(answer[0], NAK, "an ACK although there was no room");
+    }
+    thread.end();
+}
+
+#[test]
+fn a_closed_journal_is_refused_and_never_acknowledged() {
     let bench = Bench::new(64 << 20);
     let (thread, mut instrument) = bench.on_a_line(Framing::MessageAFrame);
     bench.runtime.block_on(bench.journal.close());
@@ -314,4 +376,54 @@ fn another_device_under_the_name_is_not_read() {
     }
     assert!(bench.link.status().detail.contains("nothing is read from it"), "{}", bench.link.status().detail);
     thread.end();
+}
+
+#[test]
+fn an_analyser_that_dials_again_without_having_hung_up_is_served() {
+    let bench = Bench::new(64 << 20);
+    let listening = bench.start(Port::Listen("127.0.0.1:0".parse().unwrap()));
+    let dead = TcpStream::connect(bench.address()).unwrap();
+    bench.wait_until_up();
+    let mut instrument =
+        Instrument::new(TcpStream::connect(bench.address()).unwrap(), "tcp", Framing::RecordAFrame, 1);
+    let report = instrument.measure(&Person::of(1), NOW);
+    assert!(instrument.deliver(&report, PATIENCE).unwrap(), "behind a connection that is dead");
+    drop(dead);
+    listening.end();
+}
+
+#[test]
+fn comments_go_with_what_they_are_on_and_controls_with_nobody() {
+    let raw = "H|\\^&|||X\rP|1|9990000018\rC|1|I|Fasting\rO|1|A||^^^T\rC|1|I|Haemolysed\rR|1|^^^T|1\rC|1|I|Again\r\
+               O|2|QC||^^^T|||||||Q\rR|1|^^^T|99\rO|3|B||^^^U\rR|1|^^^U|2\rL|1|N\r";
+    let event = translate(raw.as_bytes()).unwrap();
+    assert_eq!((event.kind.as_str(), &event.faults[..]), (RESULTS, &["lis2-controls-among-results"][..]));
+    let of = |item: &ItemChange, name: &str| {
+        let found = item.fields.iter().find(|(of, _)| *of == name).map(|(_, change)| change.clone());
+        match found {
+            Some(FieldChange::Set(text)) => text,
+            _ => String::new(),
+        }
+    };
+    let results: Vec<_> = event.items.iter().map(|item| (of(item, "value"), of(item, "note"))).collect();
+    let expected = [("1", "Fasting\nHaemolysed\nAgain"), ("2", "Fasting")];
+    assert_eq!(results, expected.map(|(value, note)| (value.to_owned(), note.to_owned())));
+    for (header, orders) in [("T", ""), ("P", "O|1|A||^^^T|||||||Q\r")] {
+        let raw = format!("H|\\^&|||X|||||||{header}\rP|1|9990000018\r{orders}R|1|^^^T|1\rL|1|N\r");
+        let event = translate(raw.as_bytes()).unwrap();
+        assert_eq!((event.kind.as_str(), event.class, event.items.len()), (CONTROLS, Class::Telemetry, 0));
+        assert_eq!(event.nhs_number, Err(InvalidNhsNumber::Absent));
+    }
+    let two = translate(b"H|\\^&\rP|1|9990000018|9990000026\rO|1|A\rR|1|^^^T|1\rL|1\r").unwrap();
+    assert_eq!(
+        (two.nhs_number, &two.faults[..]),
+        (Err(InvalidNhsNumber::Absent), &["several-nhs-numbers"][..])
+    );
+}
+
+#[test]
+fn a_header_that_would_be_copied_too_often_is_refused() {
+    let patients = "P|1\rO|1|A\rR|1|^^^T|1\r".repeat(100);
+    let raw = format!("H|\\^&|{}\r{patients}L|1|N\r", "x".repeat(1 << 20));
+    assert!(by_patient(&bytes::Bytes::from(raw)).is_err());
 }

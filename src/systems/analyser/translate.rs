@@ -21,8 +21,10 @@ pub const CONTROLS: &str = "LIS2^QC";
 pub const QUERY: &str = "LIS2^Q";
 
 /// Identifiers of a patient that are kept, and how long each may be.
-const IDENTIFIERS_MAX: usize = 20;
-const IDENTIFIER_BYTES_MAX: usize = 200;
+pub(super) const IDENTIFIERS_MAX: usize = 20;
+pub(super) const IDENTIFIER_BYTES_MAX: usize = 200;
+/// Comments on a patient or an order go with each of its results: no more of them than this.
+const COMMENT_ABOVE_BYTES_MAX: usize = 2000;
 /// Flags that make a report urgent: beyond panic limits (LIS02-A2, 10.1.8; HL7 table 0078).
 const CRITICAL: [&str; 5] = ["LL", "HH", "<", ">", "AA"];
 
@@ -59,7 +61,18 @@ struct Reading<'m, 'a> {
 #[derive(Default)]
 struct Above<'a> {
     order: Option<Record<'a>>,
-    orders: usize,
+    /// Comments on the patient, and on the order: each result under them is to be read with them.
+    of_patient: String,
+    of_order: String,
+}
+
+/// What a comment is on: the record before it.
+#[derive(Clone, Copy)]
+enum On {
+    Nothing,
+    Patient,
+    Order,
+    Result(usize),
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -73,7 +86,7 @@ impl<'a> Reading<'_, 'a> {
         let controls = self.is_of_controls();
         let identifiers = patient.filter(|_| !controls).map(|patient| identifiers(&patient));
         let identifiers = identifiers.unwrap_or_default();
-        let nhs_number = nhs_number(&identifiers);
+        let nhs_number = nhs_number(&identifiers, &mut faults);
         let mut items = Vec::new();
         if !controls {
             items.extend(patient.and_then(|patient| demographics(&patient)));
@@ -99,13 +112,13 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
-    /// Results of control material say nothing of any patient (O-12 or O-26 `Q`, H-12 `Q`).
+    /// Results of control material say nothing of any patient (H-12 `Q`, or every order's O-12 or O-26 `Q`), nor do
+    /// those of training and debugging (H-12 `T` and `D`).
     fn is_of_controls(&self) -> bool {
-        let is_q = |text: &str| text.trim().eq_ignore_ascii_case("Q");
-        is_q(&self.message.header().field(12).text())
-            || self.message.records().any(|record| {
-                record.kind() == b'O' && (is_q(&record.field(12).text()) || is_q(&record.field(26).text()))
-            })
+        let processing = self.message.header().field(12).text().trim().to_ascii_uppercase();
+        let mut orders = self.message.records().filter(|record| record.kind() == b'O').peekable();
+        let any = orders.peek().is_some();
+        matches!(processing.as_str(), "Q" | "T" | "D") || (any && orders.all(|order| is_control(&order)))
     }
 
     fn class(&self, controls: bool) -> Class {
@@ -123,35 +136,39 @@ impl<'a> Reading<'_, 'a> {
     /// H-3 where the instrument numbers its messages, with a digest of the content: some count from 1 each morning,
     /// and an instrument that sends the same again, after a lost answer, means the same.
     fn source_id(&self) -> String {
-        let digest: String =
-            Sha256::digest(self.raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest(self.raw);
         let number = self.message.header().field(3).text().trim().to_owned();
         if number.is_empty() || 60 < number.len() { digest } else { format!("{number}-{digest}") }
     }
 
     fn results(&self, items: &mut Vec<ItemChange>, faults: &mut Vec<&'static str>) {
         let mut above = Above::default();
-        let mut comment_on: Option<usize> = None;
+        let mut comment_on = On::Nothing;
         for record in self.message.records() {
             match record.kind() {
+                b'P' => {
+                    above = Above::default();
+                    comment_on = On::Patient;
+                }
                 b'O' => {
-                    above = Above { order: Some(record), orders: above.orders + 1 };
-                    comment_on = None;
+                    above.order = Some(record);
+                    above.of_order.clear();
+                    comment_on = On::Order;
+                }
+                b'R' if above.order.as_ref().is_some_and(is_control) => {
+                    // In the same message as a patient's, and none of them.
+                    faults.push("lis2-controls-among-results");
+                    comment_on = On::Nothing;
                 }
                 b'R' => {
                     if above.order.is_none() {
                         faults.push("lis2-result-without-order");
                     }
-                    comment_on = Some(items.len());
+                    comment_on = On::Result(items.len());
                     items.push(self.result(&above, &record));
                 }
-                b'C' => {
-                    let item = comment_on.and_then(|place| items.get_mut(place));
-                    if let Some(item) = item {
-                        note(item, &record.field(4).text());
-                    }
-                }
-                b'H' | b'P' | b'Q' | b'S' | b'M' | b'L' => comment_on = None,
+                b'C' => comment(&record.field(4).text(), comment_on, &mut above, items),
+                b'H' | b'Q' | b'S' | b'M' | b'L' => comment_on = On::Nothing,
                 _ => faults.push("lis2-unknown-record"),
             }
         }
@@ -196,7 +213,10 @@ impl<'a> Reading<'_, 'a> {
             ("performer", record.field(11).component(1).trim().to_owned()),
             ("method", record.field(14).text().trim().to_owned()),
         ];
-        ItemChange::new(ItemKind::Result, key, set(fields))
+        let mut item = ItemChange::new(ItemKind::Result, key, set(fields));
+        note(&mut item, &above.of_patient);
+        note(&mut item, &above.of_order);
+        item
     }
 }
 
@@ -212,7 +232,7 @@ fn status(said: &str) -> &'static str {
 }
 
 /// `<5` is a comparator and a number, not text.
-fn comparator(text: &str) -> (String, String) {
+pub(super) fn comparator(text: &str) -> (String, String) {
     for sign in ["<=", ">=", "<", ">"] {
         if let Some(rest) = text.strip_prefix(sign)
             && rest.trim().parse::<f64>().is_ok()
@@ -223,16 +243,44 @@ fn comparator(text: &str) -> (String, String) {
     (String::new(), text.to_owned())
 }
 
+fn is_control(order: &Record<'_>) -> bool {
+    [12, 26].iter().any(|field| order.field(*field).text().trim().eq_ignore_ascii_case("Q"))
+}
+
+fn comment(text: &str, on: On, above: &mut Above<'_>, items: &mut [ItemChange]) {
+    match on {
+        On::Nothing => {}
+        On::Patient => append(&mut above.of_patient, text, COMMENT_ABOVE_BYTES_MAX),
+        On::Order => append(&mut above.of_order, text, COMMENT_ABOVE_BYTES_MAX),
+        On::Result(place) => {
+            if let Some(item) = items.get_mut(place) {
+                note(item, text);
+            }
+        }
+    }
+}
+
 fn note(item: &mut ItemChange, text: &str) {
-    let text = text.trim();
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return;
     }
     let before = item.fields.iter_mut().find(|(name, _)| *name == "note");
     match before {
-        Some((_, FieldChange::Set(note))) => *note = format!("{note}\n{text}"),
-        _ => item.fields.push(("note", FieldChange::Set(text.to_owned()))),
+        Some((_, FieldChange::Set(note))) => append(note, text, usize::MAX),
+        _ => item.fields.push(("note", FieldChange::Set(text.trim().to_owned()))),
     }
+}
+
+/// Adds a line, if it leaves the whole below the limit.
+fn append(lines: &mut String, line: &str, bytes_max: usize) {
+    let line = line.trim();
+    if line.is_empty() || bytes_max.saturating_sub(lines.len()) <= line.len() {
+        return;
+    }
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    lines.push_str(line);
 }
 
 fn identifiers(patient: &Record<'_>) -> Vec<Identifier> {
@@ -245,20 +293,35 @@ fn identifiers(patient: &Record<'_>) -> Vec<Identifier> {
             if value.is_empty() || IDENTIFIER_BYTES_MAX < value.len() || found.len() == IDENTIFIERS_MAX {
                 continue;
             }
-            let is_nhs = NhsNumber::parse(&value).is_ok();
-            let authority = if is_nhs { "NHS" } else { "" };
-            let kind = if is_nhs { "NH" } else { kind };
-            found.push(Identifier { value, authority: authority.to_owned(), kind: kind.to_owned() });
+            found.push(identifier(value, kind));
         }
     }
     found
 }
 
-fn nhs_number(identifiers: &[Identifier]) -> Result<NhsNumber, InvalidNhsNumber> {
+/// A number that has an NHS number's form and check digit is one: analysers do not say whose numbers they carry.
+pub(super) fn identifier(value: String, kind: &str) -> Identifier {
+    let (authority, kind) = if NhsNumber::parse(&value).is_ok() { ("NHS", "NH") } else { ("", kind) };
+    Identifier { value, authority: authority.to_owned(), kind: kind.to_owned() }
+}
+
+pub(super) fn nhs_number(
+    identifiers: &[Identifier],
+    faults: &mut Vec<&'static str>,
+) -> Result<NhsNumber, InvalidNhsNumber> {
     let mut numbers = identifiers.iter().filter_map(|one| NhsNumber::parse(&one.value).ok());
     let first = numbers.next().ok_or(InvalidNhsNumber::Absent)?;
-    // Two different ones: whose results these are is for people to say.
-    if numbers.any(|other| other != first) { Err(InvalidNhsNumber::Absent) } else { Ok(first) }
+    if numbers.any(|other| other != first) {
+        // Whose results these are is for people to say.
+        faults.push("several-nhs-numbers");
+        return Err(InvalidNhsNumber::Absent);
+    }
+    Ok(first)
+}
+
+/// What tells a message from every other: 64 bits of its SHA-256.
+pub(super) fn digest(raw: &[u8]) -> String {
+    Sha256::digest(raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn demographics(patient: &Record<'_>) -> Option<ItemChange> {
@@ -273,7 +336,7 @@ fn demographics(patient: &Record<'_>) -> Option<ItemChange> {
     (!fields.is_empty()).then(|| ItemChange::new(ItemKind::Demographics, String::new(), fields))
 }
 
-fn set<const N: usize>(fields: [(&'static str, String); N]) -> Vec<(&'static str, FieldChange)> {
+pub(super) fn set<const N: usize>(fields: [(&'static str, String); N]) -> Vec<(&'static str, FieldChange)> {
     let given = fields.into_iter().filter(|(_, value)| !value.is_empty());
     given.map(|(name, value)| (name, FieldChange::Set(value))).collect()
 }
@@ -301,6 +364,6 @@ fn local(text: &str) -> Option<(Option<Timestamp>, String)> {
 /// The bytes are no message.
 pub fn by_patient(whole: &Bytes) -> Result<Vec<(Bytes, Event)>, NotAMessage> {
     let message = Message::parse(whole)?;
-    let parts = message.by_patient(whole);
+    let parts = message.by_patient(whole)?;
     parts.into_iter().map(|part| translate(&part).map(|event| (part, event))).collect()
 }

@@ -76,6 +76,7 @@ pub struct Report {
 pub struct Instrument<L> {
     line: L,
     framing: Framing,
+    delimiters: &'static str,
     disturbance: Disturbance,
     entropy: Entropy,
     name: String,
@@ -96,12 +97,18 @@ impl<L: Line> Instrument<L> {
         Self {
             line,
             framing,
+            delimiters: "\\^&",
             disturbance: Disturbance::default(),
             entropy: Entropy::from_seed(seed),
             name: name.to_owned(),
             count: 0,
             repeats: 0,
         }
+    }
+
+    /// Declares other delimiters for repeat, component and escape, as a GeneXpert does: `@^\`. Components stay `^`.
+    pub const fn declare(&mut self, delimiters: &'static str) {
+        self.delimiters = delimiters;
     }
 
     /// From here on the line does this.
@@ -120,7 +127,8 @@ impl<L: Line> Instrument<L> {
         let specimen = format!("{}-{:06}", self.name.to_uppercase(), self.count);
         let moment = local_digits(now);
         let mut message = format!(
-            "H|\\^&|{}||{}|||||||P|LIS2-A2|{moment}\rP|1|{}|||{}^{}||{}|{}\rO|1|{specimen}||^^^FBC|R|{moment}\r",
+            "H|{}|{}||{}|||||||P|LIS2-A2|{moment}\rP|1|{}|||{}^{}||{}|{}\rO|1|{specimen}||^^^FBC|R|{moment}\r",
+            self.delimiters,
             self.count,
             self.name,
             person.nhs_number.as_str(),

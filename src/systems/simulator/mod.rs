@@ -5,6 +5,7 @@
 
 pub mod adastra;
 pub mod analyser;
+pub mod device;
 pub mod gp_connect;
 pub mod mesh;
 pub mod people;

@@ -75,6 +75,14 @@ impl Traffic {
         Message { control_id, bytes: text.into_bytes() }
     }
 
+    /// A message that registers this person (A28), as sent at `now`.
+    pub fn register(&mut self, person: &Person, now: Timestamp) -> Message {
+        self.count += 1;
+        let control_id = format!("{}{}", self.prefix, self.count);
+        let text = self.demographic_event(&control_id, "A28", person, now);
+        Message { control_id, bytes: text.into_bytes() }
+    }
+
     fn encounter(&mut self, control_id: &str, person: &Person, now: Timestamp) -> String {
         let trigger = ["A01", "A02", "A03", "A04", "A05", "A11", "A13"];
         let event = self.entropy.pick(&trigger).copied().unwrap_or("A01");
@@ -98,6 +106,10 @@ impl Traffic {
     fn demographics(&mut self, control_id: &str, person: &Person, now: Timestamp) -> String {
         let event = ["A08", "A28", "A31"];
         let event = self.entropy.pick(&event).copied().unwrap_or("A31");
+        self.demographic_event(control_id, event, person, now)
+    }
+
+    fn demographic_event(&self, control_id: &str, event: &str, person: &Person, now: Timestamp) -> String {
         let mut text = self.header(control_id, "ADT", event, now);
         text.push_str(&self.identity(person));
         // No visit, but the structures want the segment.

@@ -376,3 +376,24 @@ fn mllp() {
         tail: b"\x1c\r",
     });
 }
+
+#[test]
+fn poct1a() {
+    feed(&Format {
+        name: "poct1a",
+        multiple: 5,
+        fixed: TREE_BYTES,
+        head: b"<OBS.R01><HDR><HDR.control_id V=\"1\"/></HDR><SVC>",
+        units: &[
+            b"<OBS><OBS.observation_id V=\"a\"/><OBS.value V=\"1\"/></OBS>",
+            b"<SVC>",
+            b"<a/>",
+            b"<OBS.R01><HDR/></OBS.R01>",
+            b" b=\"c\"",
+            b"&#65;",
+            b"<!---->",
+            b"<![CDATA[]]>",
+        ],
+        tail: b"</SVC></OBS.R01>",
+    });
+}

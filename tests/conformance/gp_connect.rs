@@ -36,7 +36,7 @@ const NHS_NUMBER: &str = "9990000018";
 
 /// What is asked of a practice.
 #[derive(Clone, Copy)]
-enum Deed {
+pub enum Deed {
     Record,
     Slots,
     Find,
@@ -45,7 +45,7 @@ enum Deed {
 }
 
 /// A question, the answer that the practice gives to it, and at what time.
-struct Trial {
+pub struct Trial {
     deed: Deed,
     profile: &'static Profile,
     nhs_number: String,
@@ -55,7 +55,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn of(deed: Deed, body: Vec<u8>) -> Self {
+    pub fn of(deed: Deed, body: Vec<u8>) -> Self {
         let answer =
             Canned { status: 200, media_type: "application/fhir+json", headers: String::new(), body };
         let (nhs_number, patient) = (NHS_NUMBER.to_owned(), "1".to_owned());
@@ -63,7 +63,7 @@ impl Trial {
     }
 
     /// Asks over HTTP, and gives back what came of it and what was asked.
-    fn hold(self) -> (Result<Value, Refusal>, Vec<Asked>) {
+    pub fn hold(self) -> (Result<Value, Refusal>, Vec<Asked>) {
         let server = Server::start(self.answer);
         let practice = practice::at(server.port, self.profile, self.now);
         let number = NhsNumber::parse(&self.nhs_number).unwrap();
@@ -206,7 +206,26 @@ pub fn judge_records(folder: &Path) -> Verdicts {
         };
         (file, verdict)
     });
-    judged.collect()
+    let mut verdicts: Verdicts = judged.collect();
+    // The same care from two makers' systems; the names were changed afterwards.
+    let files: Vec<String> = verdicts.keys().filter(|file| file.ends_with("PWTP7.json")).cloned().collect();
+    if let [emis, tpp] = files.as_slice()
+        && let Some(why) = other_care(&example(folder, emis), &example(folder, tpp))
+    {
+        verdicts.insert(tpp.clone(), Verdict::Wrong(why));
+    }
+    verdicts
+}
+
+/// Whether two records tell of another care.
+fn other_care(one: &str, other: &str) -> Option<String> {
+    let read = |text: &str| Trial::of(Deed::Record, text.as_bytes().to_vec()).hold().0;
+    let (one, other) = (read(one).ok()?, read(other).ok()?);
+    let told = |record: &Value| {
+        let items = record["items"].as_array().unwrap();
+        (record["identifiers"].clone(), items[1..].to_vec())
+    };
+    (told(&one) != told(&other)).then(|| "it tells something else than the other maker's system".to_owned())
 }
 
 /// A refusal must be told by the code that the practice gave.

@@ -19,20 +19,23 @@ mod gp_connect;
 mod hl7v2;
 mod kettering;
 mod lis2;
+mod poct1a;
 mod shared;
+mod together;
 
 use std::{fs, path::Path};
 
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 6] = [
+const PROTOCOLS: [(&str, Read); 7] = [
     ("adastra", adastra::read),
     ("edifact", edifact::read),
     ("gp-connect", gp_connect::read),
     ("hl7v2", hl7v2::read),
     ("kettering", kettering::read),
     ("lis2", lis2::read),
+    ("poct1a", poct1a::read),
 ];
 
 #[test]

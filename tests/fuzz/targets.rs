@@ -11,6 +11,7 @@ use polygate::{
         kettering,
         lis2::link::{Action, Conversation, Role, Verdict},
         mllp::Deframer,
+        poct1a,
     },
     domain::{
         entry::Entry,
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "adastra-case", try_all: adastra_case, take_in: adastra_case },
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
@@ -41,6 +42,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "kettering", try_all: kettering::fuzzing::kettering, take_in: kettering },
     Target { name: "lis2", try_all: all_of_lis2, take_in: lis2 },
     Target { name: "mllp", try_all: fuzz::mllp, take_in: mllp },
+    Target { name: "poct1a", try_all: poct1a::fuzzing::fuzz, take_in: poct1a },
 ];
 
 /// The target of a name.
@@ -162,5 +164,18 @@ fn mllp(data: &[u8]) {
     for piece in data.chunks(64 << 10) {
         deframer.push(piece);
         while deframer.next_frame().is_some() {}
+    }
+}
+
+fn poct1a(data: &[u8]) {
+    let now = poct1a::conversation::Now { since: Duration::ZERO, clock: Timestamp(0) };
+    let mut hub = poct1a::conversation::Conversation::new(16 << 20);
+    for piece in data.chunks(4096) {
+        hub.receive(piece, now);
+        while let Some(action) = hub.next_action() {
+            if matches!(action, poct1a::conversation::Action::Message(..)) {
+                hub.decide(poct1a::conversation::Verdict::Taken, now);
+            }
+        }
     }
 }

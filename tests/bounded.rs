@@ -161,6 +161,25 @@ fn every_seed_of_the_fuzz_targets_is_survived() {
 }
 
 #[test]
+fn bars() {
+    feed(&Format {
+        name: "bars",
+        multiple: 20,
+        fixed: FIXED_BYTES,
+        head: br#"{"resourceType":"Bundle","type":"message","id":"1","entry":[{"fullUrl":"h","resource":{
+            "resourceType":"MessageHeader","source":{"endpoint":"e"},"focus":[{"reference":"f"}],
+            "definition":"https://fhir.nhs.uk/MessageDefinition/bars-message-servicerequest-request-referral",
+            "eventCoding":{"system":"https://fhir.nhs.uk/CodeSystem/message-events-bars",
+            "code":"servicerequest-request"},"reason":{"coding":[{"code":"new",
+            "system":"https://fhir.nhs.uk/CodeSystem/message-reason-bars"}]}}},{"fullUrl":"p","resource":{
+            "resourceType":"Patient"}},{"fullUrl":"f","resource":{"resourceType":"ServiceRequest","status":"active",
+            "subject":{"reference":"p"},"note":["#,
+        units: &[b"{},", b"{\"text\":\"a\"},", b"{\"a\":[1]},", b"1,", b"\"\",", b"[[]],", b"\\u0041"],
+        tail: b"1]}}]}",
+    });
+}
+
+#[test]
 fn cbor() {
     feed(&Format {
         name: "cbor",

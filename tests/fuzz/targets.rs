@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use polygate::{
     codec::{
+        bars as codec_bars,
         edifact::{self, Interchange, Segments},
         fhir, fuzz,
         hl7v2::Message,
@@ -17,7 +18,7 @@ use polygate::{
         entry::Entry,
         time::{ClockQuality, Timestamp},
     },
-    systems::{adastra, analyser, hl7, mesh, secondary_care},
+    systems::{adastra, analyser, bars as systems_bars, hl7, mesh, secondary_care},
 };
 
 /// A codec, and what is done with it.
@@ -31,8 +32,9 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "adastra-case", try_all: adastra_case, take_in: adastra_case },
+    Target { name: "bars", try_all: all_of_bars, take_in: bars },
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
     Target { name: "fhir-json", try_all: all_of_fhir_json, take_in: fhir },
@@ -73,6 +75,23 @@ fn adastra_case(data: &[u8]) {
 
 fn itk(data: &[u8]) {
     drop(adastra::translate_itk(&entry(data)));
+}
+
+fn all_of_bars(data: &[u8]) {
+    codec_bars::fuzzing::fuzz(data);
+    bars(data);
+}
+
+/// Everything that a receiver does with a message but keep it, and what the record does with one that was kept.
+fn bars(data: &[u8]) {
+    if let Ok(tree) = fhir::read_json(data)
+        && let Ok(message) = codec_bars::read(&tree)
+    {
+        drop(codec_bars::essence(&tree));
+        let service = codec_bars::Service { name: "Hub", id: "1" };
+        drop(codec_bars::accepted(&message, service, Timestamp(0)).to_string());
+    }
+    drop(systems_bars::translate_entry(&entry(data)));
 }
 
 fn all_of_edifact(data: &[u8]) {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{codec::fhir::Element, domain::time::Timestamp};
+use crate::{codec::fhir::Moment, domain::time::Timestamp};
 
 use super::{
-    DEFINITIONS, EVENTS, REASONS, SERVICE_ID,
+    DEFINITIONS, EVENTS, NHS_NUMBER, REASONS, SERVICE_ID,
     id::derived,
     message::{Deed, Event, Message, TAKEN},
 };
@@ -40,11 +40,10 @@ pub fn accepted(message: &Message<'_>, service: Service<'_>, now: Timestamp) -> 
         "sender": { "reference": us },
         "source": { "name": service.name, "software": "polygate", "endpoint": end },
         "reason": { "coding": [{ "system": REASONS, "code": reason }] },
-        "response": { "identifier": fhir_id(message.id), "code": "ok", "details": { "reference": note } },
+        "response": { "identifier": message.id, "code": "ok", "details": { "reference": note } },
         "focus": [{ "reference": message.focus_reference }],
     });
-    let patient = message.patient.value().clone();
-    let (patient_name, reference) = (name("patient"), patient_reference(message));
+    let about = name("patient");
     let entry = |full_url: &str, resource: Value| json!({ "fullUrl": full_url, "resource": resource });
     json!({
         "resourceType": "Bundle",
@@ -54,8 +53,8 @@ pub fn accepted(message: &Message<'_>, service: Service<'_>, now: Timestamp) -> 
         "timestamp": moment,
         "entry": [
             entry(&header, header_resource),
-            entry(message.focus_reference, focus(message, &moment)),
-            entry(reference.unwrap_or(&patient_name), patient),
+            entry(message.focus_reference, focus(message, &moment, &about)),
+            entry(&about, patient(message)),
             entry(&us, json!({ "resourceType": "Organization", "id": bare(&us), "name": service.name })),
             entry(&note, kept(&note)),
         ],
@@ -136,30 +135,37 @@ fn definition(service: Service<'_>, name: &str, event: Event, cancels: bool, id:
     })
 }
 
-/// What became of the focus: as it came, with the id by which both sides now know it, and no more settled than it is.
-fn focus(message: &Message<'_>, moment: &str) -> Value {
-    let mut focus = message.focus.value().clone();
-    if let Some(members) = focus.as_object_mut() {
-        members.insert("id".to_owned(), json!(message.focus_id));
-        let meta = members.entry("meta").or_insert_with(|| json!({}));
-        if let Some(meta) = meta.as_object_mut() {
-            meta.insert("lastUpdated".to_owned(), json!(moment));
-        }
-        if message.event == Event::Booking && matches!(message.deed, Deed::New | Deed::Update) {
-            members.insert("status".to_owned(), json!("pending"));
-        }
+/// What became of the focus: the id by which both sides now know it, and no more settled than it is. What else it says
+/// its sender knows.
+fn focus(message: &Message<'_>, moment: &str, patient: &str) -> Value {
+    let (focus, subject) = (message.focus, json!({ "reference": patient }));
+    let status = match (message.event, message.deed) {
+        (Event::Booking, Deed::New | Deed::Update) => "pending",
+        _ => focus.text_of("status").unwrap_or_default(),
+    };
+    let meta = json!({ "lastUpdated": moment });
+    let time = |name| focus.get(name).moment().map(Moment::as_str);
+    match message.event {
+        Event::Booking => json!({
+            "resourceType": "Appointment", "id": message.focus_id, "meta": meta, "status": status,
+            "start": time("start"), "end": time("end"),
+            "participant": [{ "actor": subject, "status": "accepted" }],
+        }),
+        Event::Referral => json!({
+            "resourceType": "ServiceRequest", "id": message.focus_id, "meta": meta, "status": status,
+            "intent": "plan", "subject": subject,
+        }),
     }
-    focus
 }
 
-/// The name under which the focus speaks of the patient.
-fn patient_reference<'a>(message: &Message<'a>) -> Option<&'a str> {
-    let is_it = |one: &Element<'a>| {
-        message.find(*one).is_some_and(|found| std::ptr::eq(found.value(), message.patient.value()))
-    };
-    let actors = message.focus.each("participant").map(|one| one.get("actor"));
-    let named = [message.focus.get("subject")].into_iter().chain(actors).find(is_it);
-    named.and_then(|one| one.text_of("reference"))
+/// Whom it is about, by the NHS number alone.
+fn patient(message: &Message<'_>) -> Value {
+    let nhs = message.patient.each("identifier").find(|one| one.text_of("system") == Some(NHS_NUMBER));
+    let mut patient = json!({ "resourceType": "Patient" });
+    if let Some(number) = nhs.and_then(|one| one.text_of("value")) {
+        patient["identifier"] = json!([{ "system": NHS_NUMBER, "value": number }]);
+    }
+    patient
 }
 
 fn kept(name: &str) -> Value {
@@ -172,10 +178,4 @@ fn kept(name: &str) -> Value {
 
 fn bare(name: &str) -> &str {
     name.strip_prefix("urn:uuid:").unwrap_or(name)
-}
-
-/// An id as FHIR has them: 64 characters of a few kinds. Others are given what follows from them.
-fn fhir_id(text: &str) -> String {
-    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    if text.len() <= 64 && text.bytes().all(is_right) { text.to_owned() } else { derived(&["id", text]) }
 }

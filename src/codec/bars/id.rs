@@ -27,6 +27,12 @@ pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(is_right)
 }
 
+/// Whether text is an id as FHIR has them (R4, section 2.24): at most 64 characters of a few kinds.
+pub(super) fn is_fhir_id(text: &str) -> bool {
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(is_right)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,10 +6,16 @@ use serde_json::Value;
 
 use crate::codec::fhir::{Element, FhirError, Moment};
 
-use super::{DEFINITIONS, EVENTS, REASONS, Refusal, id::derived};
+use super::{
+    DEFINITIONS, EVENTS, REASONS, Refusal,
+    id::{derived, is_fhir_id},
+};
 
 /// Resources in one message. The fullest published example has 24.
 pub const RESOURCES_MAX: usize = 1000;
+
+/// The longest address of a sender, in bytes: it is part of what every entry of the journal says in brief.
+const SOURCE_BYTES_MAX: usize = 1024;
 
 /// The messages that are taken: the last part of the definition's name, what it is about, and whether it cancels.
 pub(super) const TAKEN: [(&str, Event, bool); 5] = [
@@ -135,6 +141,9 @@ pub fn read(document: &Value) -> Result<Message<'_>, Refusal> {
         return Err(Refusal::structure("The body is not a Bundle of type message"));
     }
     let id = bundle.text_of("id").ok_or(Refusal::required("Bundle.id is missing"))?;
+    if !is_fhir_id(id) {
+        return Err(Refusal::value("Bundle.id is no id"));
+    }
     if RESOURCES_MAX < bundle.each("entry").count() {
         return Err(Refusal::too_long("The Bundle has more resources than this receiver takes"));
     }
@@ -152,7 +161,8 @@ pub fn read(document: &Value) -> Result<Message<'_>, Refusal> {
     let deed = deed(header, event, cancels, focus)?;
     let focus_id = match (deed, focus.text_of("id")) {
         (Deed::New, _) => derived(&["focus", id, focus_reference]),
-        (_, Some(known)) => known.to_owned(),
+        (_, Some(known)) if is_fhir_id(known) => known.to_owned(),
+        (_, Some(_)) => return Err(Refusal::value("The focus's id is no id")),
         (_, None) => {
             return Err(Refusal::required(
                 "What is changed or cancelled has no id: it is the one this receiver gave",
@@ -168,10 +178,7 @@ pub fn read(document: &Value) -> Result<Message<'_>, Refusal> {
         focus_reference,
         focus_id,
         patient: patient(bundle, event, focus, &named)?,
-        source: header
-            .at(&["source", "endpoint"])
-            .text()
-            .ok_or(Refusal::required("source.endpoint is missing"))?,
+        source: source(header)?,
         bundle,
         named,
     };
@@ -197,16 +204,20 @@ impl From<FhirError> for Refusal {
     }
 }
 
-/// By which a repetition is known: all but the stamps, which some senders renew at each attempt.
+/// By which a repetition is known: all but the stamps, which some senders renew at each attempt. One line a part.
 pub fn essence(document: &Value) -> String {
-    let mut bare = document.clone();
-    if let Some(bundle) = bare.as_object_mut() {
-        bundle.remove("timestamp");
-        if let Some(meta) = bundle.get_mut("meta").and_then(Value::as_object_mut) {
-            meta.remove("lastUpdated");
+    let mut out = String::new();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            ("timestamp", _) => {}
+            ("meta", Value::Object(meta)) => {
+                let lasting = meta.iter().filter(|(name, _)| *name != "lastUpdated");
+                lasting.for_each(|(name, value)| out.push_str(&format!("meta.{name} {value}\n")));
+            }
+            _ => out.push_str(&format!("{name} {value}\n")),
         }
     }
-    bare.to_string()
+    out
 }
 
 fn is(element: Element<'_>, kind: &str) -> bool {
@@ -288,6 +299,16 @@ fn deed(header: Element<'_>, event: Event, cancels: bool, focus: Element<'_>) ->
             "MessageHeader.reason, its definition and the focus's status contradict one another",
         )),
         _ => Err(Refusal::value("MessageHeader.reason is neither new nor update")),
+    }
+}
+
+fn source(header: Element<'_>) -> Result<&str, Refusal> {
+    let source = header.at(&["source", "endpoint"]).text();
+    match source.ok_or(Refusal::required("MessageHeader.source.endpoint is missing"))? {
+        long if SOURCE_BYTES_MAX < long.len() => {
+            Err(Refusal::value("MessageHeader.source.endpoint is no address"))
+        }
+        source => Ok(source),
     }
 }
 

@@ -10,6 +10,7 @@
 mod support;
 
 mod adastra;
+mod bars;
 mod case;
 mod compare;
 mod edifact;
@@ -28,8 +29,9 @@ use std::{fs, path::Path};
 use case::{Case, Read};
 
 /// Each protocol's own folder of cases, and what reads them.
-const PROTOCOLS: [(&str, Read); 7] = [
+const PROTOCOLS: [(&str, Read); 8] = [
     ("adastra", adastra::read),
+    ("bars", bars::read),
     ("edifact", edifact::read),
     ("gp-connect", gp_connect::read),
     ("hl7v2", hl7v2::read),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{adastra, case::paths, edifact, gaps::Gaps, gp_connect, hl7v2, kettering, support};
+use crate::{adastra, bars, case::paths, edifact, gaps::Gaps, gp_connect, hl7v2, kettering, support};
 
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub type Judge = fn(&Path) -> Verdicts;
 
 /// Who judges which folder of the public examples.
 pub const FOLDERS: [(&str, Judge); 12] = [
-    ("bars-fhir-r4", unread),
+    ("bars-fhir-r4", bars::judge),
     ("cds-ecds-xml", commissioning),
     ("edifact-nhs-lab-results", edifact::judge),
     ("gpconnect-provider-testing-data", gp_connect::judge_tables),
@@ -66,12 +66,6 @@ fn vendor(folder: &Path) -> Verdicts {
         (file, verdict)
     });
     judged.collect()
-}
-
-/// A folder whose protocol this version does not speak.
-fn unread(folder: &Path) -> Verdicts {
-    let verdict = Verdict::NotRead("this version does not speak its protocol");
-    files(folder).into_iter().map(|file| (file, verdict.clone())).collect()
 }
 
 /// Where the public examples are, if they are here.

@@ -15,7 +15,7 @@ use polygate::{
         record::ItemChange,
         time::{ClockQuality, Timestamp},
     },
-    systems::{adastra, analyser, emis, gp_connect, hl7, mesh, secondary_care},
+    systems::{adastra, analyser, bars, emis, gp_connect, hl7, mesh, secondary_care},
 };
 
 use crate::{
@@ -53,13 +53,14 @@ fn told() -> Vec<(&'static str, Vec<ItemChange>)> {
     let report = mesh::translate(&interchange.header, &interchange.messages[0]).unwrap();
     let contact = adastra::translate_itk(&entry(input("adastra/report"))).unwrap();
     let export = adastra::translate_case(&entry(input("adastra/case-arrived"))).unwrap();
+    let booked = bars::translate_entry(&entry(input("bars/booking-new"))).unwrap();
     let line = input("lis2/message-in-one-frame");
     let start = line.iter().position(|byte| *byte == b'H').unwrap();
     let end = line.iter().position(|byte| *byte == 0x03).unwrap();
     let counted = analyser::by_patient(&Bytes::copy_from_slice(&line[start..end])).unwrap().remove(0).1;
     let record = read(&input("gp-connect/record-of-each-kind")).unwrap();
     let record = gp_connect::map::record(Bundle::of(Element::of(&record)).unwrap(), &emis::PROFILE);
-    for event in [&admission, &report, &contact, &export, &counted] {
+    for event in [&admission, &report, &contact, &export, &booked, &counted] {
         assert_eq!(event.nhs_number.unwrap().as_str(), "9990000018", "{}", event.kind);
     }
     vec![
@@ -67,6 +68,7 @@ fn told() -> Vec<(&'static str, Vec<ItemChange>)> {
         ("PMIP", report.items),
         ("ITK", contact.items),
         ("Adastra's export", export.items),
+        ("BaRS", booked.items),
         ("LIS2", counted.items),
         ("GP Connect", record.items),
     ]

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bars;
 mod built;
 mod edifact;
 mod fhir;

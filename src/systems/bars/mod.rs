@@ -7,7 +7,7 @@ mod server;
 mod tests;
 mod translate;
 
-pub use server::{Bars, BarsOptions};
+pub use server::{Bars, BarsOptions, MESSAGE_BYTES_MAX};
 
 use crate::{
     codec::{bars, fhir::read_json},

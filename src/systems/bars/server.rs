@@ -35,6 +35,9 @@ use crate::{
 
 use super::{FORMAT, translate};
 
+/// The longest message a hub should take, in bytes: forty times the longest published example, and each takes up to
+/// eighteen times as much memory while it is read.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// Where the standard's addresses begin.
 const BASE: &str = "/fhir/r4";
 /// A sender that takes longer over its request is cut off.
@@ -58,7 +61,7 @@ pub struct BarsOptions {
     pub services: Vec<String>,
     /// The hub's name, for people.
     pub name: String,
-    /// The longest message taken, in bytes.
+    /// The longest message taken, in bytes; see [`MESSAGE_BYTES_MAX`].
     pub message_bytes_max: usize,
 }
 

@@ -7,7 +7,8 @@ use anyhow::Context;
 use crate::{
     config::{GpSection, Hl7Section, HubConfig, REGISTERED_PRACTICE, Wanted},
     flow::deliver::{
-        Delivery, Make, Options, Pace, RecordedRegistrations, consumer,
+        Delivery, Make, Options, Pace, consumer,
+        registered::Registered,
         routes::{Registrations, Route, To, What},
     },
     sys::clock::Clock,
@@ -41,7 +42,7 @@ impl RunningHub {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<()> {
         let routes = routes(config);
-        let registrations: Arc<dyn Registrations> = RecordedRegistrations::new(&self.hub);
+        let registrations: Arc<dyn Registrations> = Arc::new(Registered::new(Arc::clone(&self.hub)));
         let mut open = |name: &str, kind, address: &str, ods: Option<&str>, make: Make| {
             let options = Options {
                 name: name.to_owned(),
@@ -99,6 +100,7 @@ fn mllp(
     let addressing = Address {
         sending_application: "POLYGATE".to_owned(),
         sending_facility: config.hub.ods.clone(),
+        processing: section.processing,
         ..Address::default()
     };
     let mut options = ClientOptions::new(address, addressing);

@@ -9,7 +9,7 @@ use super::{
     DisagreementKind, RepairKind, ViewError,
     keys::{self, Room},
     state::{Message, State},
-    value::{Alias, Claim, Patient},
+    value::{ALIASES_BYTES_MAX, Alias, Claim, Patient},
 };
 use crate::domain::{
     matching::{self, TRAITS_MAX, Traits},
@@ -308,8 +308,19 @@ impl State {
         merged: bool,
     ) -> Result<(), ViewError> {
         let alias = Alias { system: self.number_of_name(system), merged, identifier: identifier.clone() };
-        self.shelf.put(keys::alias(patient, system, identifier), Some(alias.encode()));
         self.put_number(keys::local(system, identifier), patient);
+        let mut value = self.patient(patient)?;
+        let same = |known: &&mut Alias| known.system == alias.system && known.identifier == alias.identifier;
+        let used: usize = value.aliases.iter().map(|alias| alias.encode().len()).sum();
+        if let Some(known) = value.aliases.iter_mut().find(same) {
+            known.merged = merged;
+        } else if !value.has_more_aliases && used + alias.encode().len() <= ALIASES_BYTES_MAX {
+            value.aliases.push(alias);
+        } else {
+            self.shelf.put(keys::alias(patient, system, identifier), Some(alias.encode()));
+            value.has_more_aliases = true;
+        }
+        self.put_patient(patient, &value);
         let (root, mut value) = self.root_in(Forest::SameAs, patient)?;
         let anchor = keys::anchor(system, identifier);
         if anchor < value.anchor {

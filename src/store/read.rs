@@ -254,9 +254,14 @@ impl State {
 
     /// The identifiers that are listed for a person.
     pub(super) fn aliases(&self, person: u64) -> Result<Vec<Alias>, ViewError> {
-        let found = self.shelf.scan(&keys::numbered(Room::Alias, person), ITEMS_MAX)?;
-        let aliases = found.values().map(|bytes| Alias::decode(bytes)).collect::<Option<_>>();
-        aliases.ok_or(ViewError::Damaged("an identifier cannot be read"))
+        let mut value = self.patient(person)?;
+        if value.has_more_aliases {
+            for bytes in self.shelf.scan(&keys::numbered(Room::Alias, person), ITEMS_MAX)?.values() {
+                let alias = Alias::decode(bytes);
+                value.aliases.push(alias.ok_or(ViewError::Damaged("an identifier cannot be read"))?);
+            }
+        }
+        Ok(value.aliases)
     }
 
     /// The items of persons as one record's, and whether there are more.

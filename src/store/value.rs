@@ -295,7 +295,14 @@ pub(super) struct Patient {
     pub(super) numbers: Vec<NhsNumber>,
     /// The demographics its messages gave, in order, at most [`matching::TRAITS_MAX`].
     pub(super) traits: Vec<Traits>,
+    /// Its first identifiers, as many as fit into [`ALIASES_BYTES_MAX`].
+    pub(super) aliases: Vec<Alias>,
+    /// There are more, in entries of their own.
+    pub(super) has_more_aliases: bool,
 }
+
+/// Identifiers that stand in the person's own value, in bytes: one or two, as nearly everybody has.
+pub(super) const ALIASES_BYTES_MAX: usize = 512;
 
 impl Patient {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -306,6 +313,8 @@ impl Patient {
         writer.0.extend(self.numbers.iter().flat_map(|number| number.as_str().bytes()));
         writer.count(self.traits.len());
         writer.0.extend(self.traits.iter().flat_map(|traits| traits.to_bytes()));
+        writer.number(u64::from(self.has_more_aliases)).count(self.aliases.len());
+        self.aliases.iter().for_each(|alias| alias.write(&mut writer));
         writer.0
     }
 
@@ -320,8 +329,11 @@ impl Patient {
         let count = reader.count()?;
         let mut traits = || Traits::from_bytes(reader.fixed(Traits::BYTES)?);
         let traits = (0..count).map(|_| traits()).collect::<Option<Vec<_>>>()?;
+        let has_more_aliases = reader.number()? != 0;
+        let count = reader.count()?;
+        let aliases = (0..count).map(|_| Alias::read(&mut reader)).collect::<Option<Vec<_>>>()?;
         reader.end()?;
-        Some(Self { same_as, joined_to, numbered, anchor, numbers, traits })
+        Some(Self { same_as, joined_to, numbered, anchor, numbers, traits, aliases, has_more_aliases })
     }
 }
 
@@ -390,6 +402,7 @@ impl Claim {
 }
 
 /// An identifier in a patient's list.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Alias {
     /// The number of the system's name.
     pub(super) system: u64,
@@ -401,18 +414,26 @@ pub(super) struct Alias {
 impl Alias {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
+        self.write(&mut writer);
+        writer.0
+    }
+
+    fn write(&self, writer: &mut Writer) {
         writer.number(self.system).number(u64::from(self.merged));
         let Identifier { value, authority, kind } = &self.identifier;
         writer.text(authority).text(kind).text(value);
-        writer.0
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
+        let alias = Self::read(&mut reader)?;
+        reader.end().map(|()| alias)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (system, merged) = (reader.number()?, reader.number()? != 0);
         let (authority, kind) = (reader.text()?.to_owned(), reader.text()?.to_owned());
         let value = reader.text()?.to_owned();
-        reader.end()?;
         Some(Self { system, merged, identifier: Identifier { value, authority, kind } })
     }
 }
@@ -495,7 +516,7 @@ mod tests {
             }
         }
         assert_eq!(Patient::decode(b"\x00"), None);
-        assert_eq!(Patient::decode(b"\x00\x00\x00\x00\x019990000019\x00"), None);
+        assert_eq!(Patient::decode(b"\x00\x00\x00\x00\x019990000019\x00\x00\x00"), None);
     }
 
     #[test]
@@ -507,6 +528,12 @@ mod tests {
             anchor: u64::MAX,
             numbers: NhsNumber::parse("9990000018").into_iter().collect(),
             traits: vec![Traits::from_bytes(&[3; Traits::BYTES]).unwrap()],
+            aliases: vec![Alias {
+                system: 9,
+                merged: false,
+                identifier: Identifier { value: "é".into(), authority: String::new(), kind: "PI".into() },
+            }],
+            has_more_aliases: true,
         };
         assert_eq!(Patient::decode(&patient.encode()), Some(patient));
         let claim = Claim {

@@ -35,11 +35,13 @@ fn main() -> ExitCode {
         }
         ["parse"] => parse::all(),
         ["rates"] => rates::all(),
-        ["record-fill", folder, patients, cached] => record::fill(folder, number(patients), number(cached)),
+        ["record-fill", folder, patients, systems, cached] => {
+            record::fill(folder, number(patients), number(systems), number(cached));
+        }
         ["record-read", folder, patients] => record::read(folder, number(patients)),
         _ => {
             eprintln!(
-                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS CACHED | record-read FOLDER PATIENTS"
+                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS"
             );
             return ExitCode::from(2);
         }

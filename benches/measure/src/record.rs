@@ -142,8 +142,8 @@ const fn time() -> CacheTime {
     CacheTime { wall: NOW, elapsed: Duration::ZERO }
 }
 
-/// Fills `folder` with so many patients, and with a cached answer of 30 items for each of `cached`.
-pub fn fill(folder: &str, patients: usize, cached: usize) {
+/// Fills `folder` with so many patients, each known to so many systems, and with a cached answer of 30 items for each of `cached`.
+pub fn fill(folder: &str, patients: usize, systems: usize, cached: usize) {
     let folder = Path::new(folder);
     let numbers = numbers(patients);
     let (view, _) = View::open(&folder.join("view"), &mut Entropy::from_seed(1)).expect("a view");
@@ -152,7 +152,8 @@ pub fn fill(folder: &str, patients: usize, cached: usize) {
     for message in 0..MESSAGES {
         for (patient, number) in numbers.iter().enumerate() {
             let event = event(patient, *number, message);
-            let system = if message % 2 == 0 { "rio" } else { "pas" };
+            let system =
+                ["rio", "pas", "lab"][usize::try_from(message).expect("small") % systems.clamp(1, 3)];
             let position = Position { segment: 1, offset };
             offset += 1;
             let applied = Applied { system, received: NOW, position, told: Told::Event(&event) };

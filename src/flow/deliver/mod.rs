@@ -6,7 +6,7 @@
 mod delivery;
 mod desk;
 mod lanes;
-mod registrations;
+pub mod registered;
 mod round;
 pub mod routes;
 mod state;
@@ -22,7 +22,6 @@ pub use crate::journal::Position;
 pub use self::{
     delivery::{Delivery, Make, Options, ParkedMessage, consumer},
     lanes::Pace,
-    registrations::RecordedRegistrations,
 };
 
 /// What a destination said of one message.

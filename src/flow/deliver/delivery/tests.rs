@@ -11,7 +11,8 @@ use crate::{
     },
     flow::{
         deliver::{
-            Position, RecordedRegistrations, Sending,
+            Position, Sending,
+            registered::Registered,
             routes::{NoRegistrations, Registration, Registrations, To, What},
         },
         hub::{Identity, Parts},
@@ -322,7 +323,7 @@ async fn one_that_takes_nothing_for_a_minute_is_down_until_it_takes_something() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_goes_where_the_record_says_the_patient_is_registered_once_it_knows() {
     let bench = Bench::new(&SimulatedDisk::default(), &[]);
-    let recorded = RecordedRegistrations::new(&bench.hub);
+    let recorded = Registered::new(Arc::clone(&bench.hub));
     let of = |patient: &str, position| recorded.of(&NhsNumber::parse(patient).unwrap(), position);
     assert_eq!(of("9990000018", Position::default()), Registration::NotYet, "there is no record yet");
     let directory = std::env::temp_dir().join(format!("polygate-registrations-{}", std::process::id()));

@@ -217,7 +217,7 @@ async fn a_system_that_speaks_tls_is_spoken_to_so_and_an_impostor_is_not() {
     use crate::{
         centre::pki::{self, Issue},
         sys::{
-            clock::SystemClock,
+            clock::{Clock as _, SystemClock},
             tls::{OldestProtocol, ServerFiles, ServerTls, SpineFiles},
         },
     };
@@ -225,12 +225,13 @@ async fn a_system_that_speaks_tls_is_spoken_to_so_and_an_impostor_is_not() {
     let (ours, theirs) = (folder.join("ours"), folder.join("theirs"));
     for directory in [&ours, &theirs] {
         pki::init(directory, SystemClock.now()).unwrap();
-        pki::issue(directory, &Issue::Broker("localhost".to_owned()), SystemClock.now()).unwrap();
+        let issue = Issue::new(SystemClock.now());
+        pki::issue_broker(directory, &["localhost".to_owned()], false, issue).unwrap();
     }
     let serve = |directory: &std::path::Path| {
         let files = ServerFiles {
-            certificate: directory.join("localhost.pem"),
-            key: directory.join("localhost.key"),
+            certificate: directory.join("broker.pem"),
+            key: directory.join("broker.key"),
             client_ca: None,
             revocation_list: None,
         };

@@ -1,4 +1,4 @@
-//! Where patients are registered, by the one record: what any system last said.
+//! Where patients are registered, as the record view has it.
 
 use std::sync::Arc;
 
@@ -13,35 +13,39 @@ use super::{
     routes::{Registration, Registrations},
 };
 
-/// Asks the record view, once it has come up to the message that is to be delivered.
+/// What the systems have told of each patient's practice: of several, the newest word counts.
 #[derive(Debug)]
-pub struct RecordedRegistrations(Arc<Hub>);
+pub struct Registered(Arc<Hub>);
 
-impl RecordedRegistrations {
-    /// Of this hub's record.
-    pub fn new(hub: &Arc<Hub>) -> Arc<Self> {
-        Arc::new(Self(Arc::clone(hub)))
+impl Registered {
+    /// As this hub's record view has it.
+    pub const fn new(hub: Arc<Hub>) -> Self {
+        Self(hub)
     }
 }
 
-impl Registrations for RecordedRegistrations {
+impl Registrations for Registered {
     fn of(&self, patient: &NhsNumber, position: Position) -> Registration {
         let found = self.0.in_view(|view| {
             if view.position()? <= position {
-                return Ok(Registration::NotYet);
+                return Ok(None);
             }
             let record = match view.find_by_nhs_number(patient)? {
-                Some(known) => view.record(known)?,
+                Some(patient) => view.record(patient)?,
                 None => None,
             };
-            Ok(record.and_then(|record| practice(&record)).map_or(Registration::Unknown, Registration::At))
+            Ok(Some(record.as_ref().and_then(practice)))
         });
-        // A view that is not open yet, or fails, is made anew: what is to be delivered waits for it.
-        found.unwrap_or(Registration::NotYet)
+        match found {
+            Ok(Some(Some(practice))) => Registration::At(practice),
+            Ok(Some(None)) => Registration::Unknown,
+            // A view that is behind, closed or being made anew knows soon.
+            Ok(None) | Err(_) => Registration::NotYet,
+        }
     }
 }
 
-/// What was said last of the patient's practice, by whichever system; none if it was withdrawn.
+/// The newest word of any system that has not withdrawn it; none if that was to delete it.
 fn practice(record: &PatientRecord) -> Option<String> {
     let demographics = record.items.get(&ItemKind::Demographics)?;
     let said = demographics.iter().filter(|item| item.withdrawn.is_none());

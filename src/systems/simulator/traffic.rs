@@ -220,7 +220,8 @@ impl Traffic {
                 address = person.address,
             ),
         );
-        segment(&mut text, &format!("PD1|||^^{}", person.practice()));
+        // In XON.1, as what we build has it: XON.3 is a number in version 2.4, which no ODS code is.
+        segment(&mut text, &format!("PD1|||{}", person.practice()));
         text
     }
 

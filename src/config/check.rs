@@ -10,6 +10,9 @@ use super::{
     links::{AnalyserSection, GpSection, Hl7Section, REGISTERED_PRACTICE, Wanted},
 };
 
+/// The hub's own decisions, and its mailbox, go by these.
+const RESERVED: [&str; 2] = ["hub", "mesh"];
+
 /// Every fault in what links say of themselves and of each other.
 pub(super) fn check_links(file: &mut File<'_>, config: &HubConfig) {
     let names = check_names(file, config);
@@ -55,6 +58,9 @@ fn check_names<'c>(file: &mut File<'_>, config: &'c HubConfig) -> Vec<String> {
     add("adastra", &mut config.adastra.iter().map(|section| &section.name));
     add("analyser", &mut config.analyser.iter().map(|section| &section.name));
     for (place, (kind, number, name)) in all.iter().enumerate() {
+        if RESERVED.contains(&name.as_str()) {
+            file.fault_in(kind, *number, "name", &format!("\"{name}\" is a name of the hub's own"));
+        }
         if all.iter().take(place).any(|(_, _, other)| other == name) {
             file.fault_in(kind, *number, "name", &format!("two links are called \"{name}\""));
         }
@@ -158,8 +164,8 @@ fn check_caching(file: &mut File<'_>, config: &HubConfig, names: &[String]) {
     if caching.basis.trim().is_empty() {
         file.fault("caching", "basis", "say which agreement allows it: without a basis nothing is kept");
     }
-    if !(1..=24 * 30).contains(&caching.hours) {
-        file.fault("caching", "hours", "1 to 720 hours");
+    if !(1..=168).contains(&caching.hours) {
+        file.fault("caching", "hours", "1 to 168 hours");
     }
     if 24 * 7 < caching.prefetch_hours {
         file.fault("caching", "prefetch-hours", "at most 168 hours before the start");

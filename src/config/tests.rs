@@ -109,6 +109,7 @@ fn what_reads_well_and_means_something_illegal_is_a_fault_too() {
             "[[route]]\nfrom = [\"x\"]\nwhat = []\nto = \"registered-practice\"\n[[emis]]",
             "say what",
         ),
+        ("name = \"rio\"", "name = \"mesh\"", "a name of the hub's own"),
         ("name = \"rio\"", "name = \"rio\"\nsubscribe = [\"results\"]", "needs `deliver`"),
     ];
     for (from, to, expected) in cases {

@@ -1,5 +1,6 @@
 //! Bytes to protocol messages and back, without I/O. Every codec has a fuzz target.
 
+pub mod bars;
 pub mod cbor;
 pub mod edifact;
 pub mod fhir;

@@ -5,6 +5,7 @@
 
 pub mod adastra;
 pub mod analyser;
+pub mod bars;
 pub mod emis;
 pub mod gp_connect;
 pub mod hl7;

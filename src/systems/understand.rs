@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-use super::{adastra, analyser, hl7, mesh};
+use super::{adastra, analyser, bars, hl7, mesh};
 
 /// A summary is a few hundred bytes; the longest kind, sender and faults make it no more than this.
 const SUMMARY_BYTES_MAX: usize = 64 << 10;
@@ -21,6 +21,7 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
         adastra::CASE => adastra::translate_case(entry),
         analyser::FORMAT => analyser::translate_entry(entry),
         analyser::poct1a::FORMAT => analyser::poct1a::translate_entry(entry),
+        bars::FORMAT => bars::translate_entry(entry),
         hl7::FORMAT => hl7::translate_entry(entry),
         mesh::FORMAT => mesh::translate_entry(entry),
         mesh::letters::FORMAT => mesh::letters::translate_entry(entry),

@@ -5,6 +5,7 @@
 
 pub mod adastra;
 pub mod analyser;
+pub mod bars;
 pub mod device;
 pub mod gp_connect;
 pub mod mesh;

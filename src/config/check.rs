@@ -10,8 +10,8 @@ use super::{
     links::{AnalyserSection, GpSection, Hl7Section, REGISTERED_PRACTICE, Wanted},
 };
 
-/// The hub's own decisions, and its mailbox, go by these.
-const RESERVED: [&str; 2] = ["hub", "mesh"];
+/// The hub's own decisions, its mailbox, and those who book with it, go by these.
+const RESERVED: [&str; 3] = ["bars", "hub", "mesh"];
 
 /// Every fault in what links say of themselves and of each other.
 pub(super) fn check_links(file: &mut File<'_>, config: &HubConfig) {
@@ -41,6 +41,7 @@ pub(super) fn check_links(file: &mut File<'_>, config: &HubConfig) {
             file.fault("mesh", "poll-seconds", "at least 1 s; NHS England asks for 300");
         }
     }
+    check_bars(file, config);
     check_caching(file, config, &names);
     check_routes(file, config, &names);
 }
@@ -156,6 +157,29 @@ fn check_analyser(file: &mut File<'_>, number: usize, section: &AnalyserSection)
     }
     if !["none", "odd", "even"].contains(&section.parity.as_str()) {
         file.fault_in("analyser", number, "parity", "none, odd or even");
+    }
+}
+
+/// The receiver itself asks nobody who they are.
+fn check_bars(file: &mut File<'_>, config: &HubConfig) {
+    let Some(bars) = &config.bars else { return };
+    if bars.services.is_empty() {
+        file.fault("bars", "services", "name at least one service of the Directory of Services");
+    }
+    let knows_who = bars.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    match (bars.listen, &config.portal) {
+        (Some(listen), _) if !listen.ip().is_loopback() && !knows_who => {
+            file.fault("bars", "listen", "other than on loopback it needs tls with client-ca");
+        }
+        (None, None) => file.fault("bars", "services", "it needs listen, or the section [portal]"),
+        (None, Some(portal)) if !portal.listen.ip().is_loopback() => {
+            file.fault(
+                "bars",
+                "services",
+                "the portal is not on loopback: give bars a listen and tls of its own",
+            );
+        }
+        _ => {}
     }
 }
 

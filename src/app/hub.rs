@@ -1,12 +1,14 @@
 //! A hub put together from its configuration, running, and ended in good order.
 
 use std::{
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
+use axum::Router;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -62,6 +64,8 @@ pub struct RunningHub {
     pub(super) tasks: JoinSet<()>,
     view: Option<ViewKeeper>,
     pub(super) analysers: Vec<AnalyserThread>,
+    /// What the portal is to serve beside its own pages.
+    pub(super) beside_portal: Router,
 }
 
 impl RunningHub {
@@ -93,6 +97,7 @@ impl RunningHub {
             tasks: JoinSet::new(),
             view: None,
             analysers: Vec::new(),
+            beside_portal: Router::new(),
         };
         running.start_upkeep();
         running.view =
@@ -131,7 +136,9 @@ impl RunningHub {
             .await
             .with_context(|| format!("the portal cannot listen on {}", section.listen))?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "portal");
-        let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
+        let router = health::router(hubs.clone())
+            .merge(mem::take(&mut self.beside_portal))
+            .merge(portal::router(hubs, portal::Options::default()));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             if let Err(error) = http_server::serve(listener, tls, router, stop).await {
@@ -161,7 +168,7 @@ impl RunningHub {
             tracing::warn!("some tasks did not end in time: cut off");
             self.tasks.shutdown().await;
         }
-        let analysers = std::mem::take(&mut self.analysers);
+        let analysers = mem::take(&mut self.analysers);
         let ended = move || analysers.into_iter().for_each(AnalyserThread::end);
         if tokio::task::spawn_blocking(ended).await.is_err() {
             tracing::warn!("an analyser's thread did not end in order");

@@ -2,22 +2,30 @@
 
 use std::sync::Arc;
 
-use tokio::{net::TcpStream, runtime::Handle, sync::Semaphore};
+use anyhow::Context;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::Semaphore,
+};
 
 use crate::{
     codec::itk::Addressed,
     config::{
-        AdastraSection, AnalyserPort, AnalyserProtocol, AnalyserSection, Hl7Section, HubConfig, TlsSection,
+        AdastraSection, AnalyserPort, AnalyserProtocol, AnalyserSection, BarsSection, Hl7Section, HubConfig,
+        TlsSection,
     },
     sys::{
         clock::Clock,
         entropy::Entropy,
+        http_server,
         serial::{LineParity, LineSettings},
         tls::{OldestProtocol, ServerFiles, ServerTls, TlsError},
     },
     systems::{
         adastra::{Adastra, AdastraOptions},
         analyser::{Analyser, AnalyserOptions, Port, Protocol},
+        bars::{Bars, BarsOptions},
         hl7::{Dialect, Server, ServerOptions},
         rio, secondary_care,
     },
@@ -46,6 +54,9 @@ impl RunningHub {
         }
         for section in &config.analyser {
             self.start_analyser(section)?;
+        }
+        if let Some(section) = &config.bars {
+            self.start_bars(section, &config.hub.name, clock)?;
         }
         Ok(())
     }
@@ -102,6 +113,37 @@ impl RunningHub {
         };
         let adastra = Adastra::new(Arc::clone(&self.hub), link, options, Entropy::from_system());
         self.tasks.spawn(adastra.run(self.stop.subscribe()));
+        Ok(())
+    }
+
+    fn start_bars(
+        &mut self,
+        section: &BarsSection,
+        name: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let options = BarsOptions {
+            services: section.services.clone(),
+            name: name.to_owned(),
+            message_bytes_max: MESSAGE_BYTES_MAX,
+        };
+        let address = section.listen.map(|listen| listen.to_string()).unwrap_or_default();
+        let link = self.hub.add_link("bars", "BaRS", &address);
+        let router = Bars::new(Arc::clone(&self.hub), link, options).router();
+        let Some(listen) = section.listen else {
+            self.beside_portal = router;
+            return Ok(());
+        };
+        let (tls, stop) = (load(section.tls.as_ref(), clock)?, self.stop.subscribe());
+        let listener = std::net::TcpListener::bind(listen)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .and_then(TcpListener::from_std)
+            .with_context(|| format!("BaRS cannot listen on {listen}"))?;
+        self.tasks.spawn(async move {
+            if let Err(error) = http_server::serve(listener, tls, router, stop).await {
+                tracing::error!(%error, "the BaRS receiver ended");
+            }
+        });
         Ok(())
     }
 

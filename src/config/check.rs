@@ -10,6 +10,9 @@ use super::{
     links::{AnalyserSection, GpSection, Hl7Section, REGISTERED_PRACTICE, Wanted},
 };
 
+/// The hub's own decisions, its mailbox, and those who book with it, go by these.
+const RESERVED: [&str; 3] = ["bars", "hub", "mesh"];
+
 /// Every fault in what links say of themselves and of each other.
 pub(super) fn check_links(file: &mut File<'_>, config: &HubConfig) {
     let names = check_names(file, config);
@@ -38,6 +41,7 @@ pub(super) fn check_links(file: &mut File<'_>, config: &HubConfig) {
             file.fault("mesh", "poll-seconds", "at least 1 s; NHS England asks for 300");
         }
     }
+    check_bars(file, config);
     check_caching(file, config, &names);
     check_routes(file, config, &names);
 }
@@ -55,6 +59,9 @@ fn check_names<'c>(file: &mut File<'_>, config: &'c HubConfig) -> Vec<String> {
     add("adastra", &mut config.adastra.iter().map(|section| &section.name));
     add("analyser", &mut config.analyser.iter().map(|section| &section.name));
     for (place, (kind, number, name)) in all.iter().enumerate() {
+        if RESERVED.contains(&name.as_str()) {
+            file.fault_in(kind, *number, "name", &format!("\"{name}\" is a name of the hub's own"));
+        }
         if all.iter().take(place).any(|(_, _, other)| other == name) {
             file.fault_in(kind, *number, "name", &format!("two links are called \"{name}\""));
         }
@@ -153,13 +160,36 @@ fn check_analyser(file: &mut File<'_>, number: usize, section: &AnalyserSection)
     }
 }
 
+/// The receiver itself asks nobody who they are.
+fn check_bars(file: &mut File<'_>, config: &HubConfig) {
+    let Some(bars) = &config.bars else { return };
+    if bars.services.is_empty() {
+        file.fault("bars", "services", "name at least one service of the Directory of Services");
+    }
+    let knows_who = bars.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    match (bars.listen, &config.portal) {
+        (Some(listen), _) if !listen.ip().is_loopback() && !knows_who => {
+            file.fault("bars", "listen", "other than on loopback it needs tls with client-ca");
+        }
+        (None, None) => file.fault("bars", "services", "it needs listen, or the section [portal]"),
+        (None, Some(portal)) if !portal.listen.ip().is_loopback() => {
+            file.fault(
+                "bars",
+                "services",
+                "the portal is not on loopback: give bars a listen and tls of its own",
+            );
+        }
+        _ => {}
+    }
+}
+
 fn check_caching(file: &mut File<'_>, config: &HubConfig, names: &[String]) {
     let Some(caching) = &config.caching else { return };
     if caching.basis.trim().is_empty() {
         file.fault("caching", "basis", "say which agreement allows it: without a basis nothing is kept");
     }
-    if !(1..=24 * 30).contains(&caching.hours) {
-        file.fault("caching", "hours", "1 to 720 hours");
+    if !(1..=168).contains(&caching.hours) {
+        file.fault("caching", "hours", "1 to 168 hours");
     }
     if 24 * 7 < caching.prefetch_hours {
         file.fault("caching", "prefetch-hours", "at most 168 hours before the start");

@@ -204,6 +204,7 @@ impl HubConfig {
         }
         self.adastra.iter_mut().filter_map(|section| section.tls.as_mut()).for_each(|tls| tls.place(beside));
         self.gp_connect.tls.iter_mut().for_each(|tls| tls.place(beside));
+        self.bars.iter_mut().filter_map(|bars| bars.tls.as_mut()).for_each(|tls| tls.place(beside));
         if let Some(mesh) = &mut self.mesh {
             place(beside, [&mut mesh.password, &mut mesh.shared_key]);
             mesh.tls.iter_mut().for_each(|tls| tls.place(beside));

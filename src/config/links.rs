@@ -195,12 +195,17 @@ pub struct AdastraSection {
     pub security_optional: bool,
 }
 
-/// `[bars]`: bookings and referrals over BaRS, at the portal's `/fhir/r4`.
+/// `[bars]`: bookings and referrals over BaRS, below `/fhir/r4`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BarsSection {
     /// The services they may be for: ids in the Directory of Services.
     pub services: Vec<String>,
+    /// A port of its own. Without one the portal serves it, which must then be on loopback: behind something that
+    /// knows who asks.
+    pub listen: Option<SocketAddr>,
+    /// TLS for that port; other than on loopback with `client-ca`, so that the BaRS proxy shows who it is.
+    pub tls: Option<TlsSection>,
 }
 
 /// `[[analyser]]`: exactly one of `device`, `listen` and `connect`.

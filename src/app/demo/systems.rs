@@ -244,7 +244,10 @@ async fn measure(
 ) -> u64 {
     // What an instrument says before anybody listens is lost, and it would wait for long to say it again.
     let last = sampled(SAMPLED - 1);
-    while !(is_up(&hub) && is_known(&hub, &last).await) && !shared.is_stopped() {
+    while !shared.is_stopped() {
+        if is_up(&hub) && is_known(&hub, &last).await {
+            break;
+        }
         sleep(LOOK_EVERY).await;
     }
     let mut instrument = Instrument::new(line, "xn-550", Framing::RecordAFrame, seed);

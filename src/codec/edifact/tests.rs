@@ -432,3 +432,22 @@ proptest! {
         fuzzing::edifact(pieces.concat().as_bytes());
     }
 }
+
+#[test]
+fn what_was_measured_in_a_study_goes_on_in_words() {
+    let mut report = pmip::Report::default();
+    report.investigations.push(pmip::Investigation {
+        code: pmip::Code {
+            value: "22I4.".to_owned(),
+            list: "911".to_owned(),
+            name: "Bone density".to_owned(),
+        },
+        value: Value::Numeric("1.2".to_owned(), "<".to_owned(), "g/cm2".to_owned()),
+        flag: "LO".to_owned(),
+        ..pmip::Investigation::default()
+    });
+    let mut writer = Writer::new(&Header::default());
+    pmip::write(&mut writer, "1", Kind::Radiology, &report);
+    let written = String::from_utf8(writer.finish().0.to_vec()).unwrap();
+    assert!(written.contains("FTX+RIT+++<1.2 g/cm2 (LO)'"), "{written}");
+}

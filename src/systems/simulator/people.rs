@@ -74,7 +74,7 @@ pub const PRACTICES: [&str; 2] = ["E87001", "F86001"];
 impl Person {
     /// ODS code of the practice where the person is registered.
     pub fn practice(&self) -> &'static str {
-        if self.number / 100 % 2 == 0 { PRACTICES[0] } else { PRACTICES[1] }
+        if (self.number / 100).is_multiple_of(2) { PRACTICES[0] } else { PRACTICES[1] }
     }
 
     /// The person of a number: always the same one.

@@ -204,6 +204,8 @@ impl Traffic {
 
     fn identity(&self, person: &Person) -> String {
         let mut text = String::with_capacity(256);
+        // PID-32: the number is traced (table 0445).
+        let verified = format!("{}NSTS01", "|".repeat(21));
         segment(
             &mut text,
             &format!(
@@ -216,11 +218,10 @@ impl Traffic {
                 born = person.birth_date,
                 sex = person.sex,
                 address = person.address,
-                // PID-32: the number is traced (table 0445).
-                verified = format!("{}NSTS01", "|".repeat(21)),
             ),
         );
-        segment(&mut text, &format!("PD1|||^^{}", person.practice()));
+        // In XON.1, as what we build has it: XON.3 is a number in version 2.4, which no ODS code is.
+        segment(&mut text, &format!("PD1|||{}", person.practice()));
         text
     }
 

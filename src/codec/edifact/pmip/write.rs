@@ -88,9 +88,21 @@ fn studies(writer: &mut Writer, report: &Report) {
             writer.segment("STS", &[&[], &[&one.status]]);
         }
         date(writer, "AIC", &one.performed);
-        words(writer, "RIT", &one.text);
+        // A study has words and no values; what was measured all the same must not be lost on the way.
+        words(writer, "RIT", &measured(one).into_iter().chain(one.text.iter().cloned()).collect::<Vec<_>>());
         words(writer, "SPC", &one.comments);
     }
+}
+
+/// A value in words, with its flag.
+fn measured(one: &Investigation) -> Option<String> {
+    let value = match &one.value {
+        Value::None => return None,
+        Value::Numeric(value, comparator, unit) => format!("{comparator}{value} {unit}"),
+        Value::Coded(code) => format!("{} {}", code.value, code.name),
+    };
+    let flag = if one.flag.is_empty() { String::new() } else { format!(" ({})", one.flag) };
+    Some(format!("{}{flag}", value.trim()))
 }
 
 fn date(writer: &mut Writer, what: &str, moment: &str) {

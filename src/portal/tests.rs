@@ -57,6 +57,7 @@ async fn every_hub_is_on_the_page_with_its_alarms_and_next_steps() {
         "Today 11:06:36",
         "RIO20261118110636",
         "1,204",
+        "Delivered to",
     ] {
         assert!(page.contains(text), "{text}");
     }

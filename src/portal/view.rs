@@ -4,7 +4,10 @@ use crate::{
     domain::time::{ClockQuality, Timestamp},
     flow::{
         alarm::Alarm,
-        status::{CentreStatus, Condition, HubStatus, LinkState, LinkStatus, QueueStatus, RecentMessage},
+        status::{
+            CentreStatus, Condition, DeliveryStatus, HubStatus, LinkState, LinkStatus, QueueStatus,
+            RecentMessage,
+        },
         words,
     },
 };
@@ -45,6 +48,7 @@ pub(super) struct HubView {
     pub verdict_text: String,
     pub alarms: Vec<AlarmView>,
     pub links: Vec<LinkView>,
+    pub deliveries: Vec<DeliveryView>,
     pub queue: Vec<QueueView>,
     pub queue_total: String,
     pub queue_oldest: String,
@@ -69,6 +73,15 @@ pub(super) struct LinkView {
     pub mark: Mark,
     pub age: String,
     pub counts: String,
+}
+
+pub(super) struct DeliveryView {
+    pub name: String,
+    pub mark: Mark,
+    /// When it took the last message, or why it takes none.
+    pub detail: String,
+    pub waiting: String,
+    pub parked: String,
 }
 
 pub(super) struct QueueView {
@@ -112,6 +125,7 @@ impl HubView {
             verdict_text: verdict_text(status, waiting),
             alarms: status.alarms.iter().map(|alarm| alarm_view(alarm, now)).collect(),
             links: status.links.iter().map(|link| link_view(link, now)).collect(),
+            deliveries: status.deliveries.iter().map(|delivery| delivery_view(delivery, now)).collect(),
             queue: status.queue.iter().map(|queue| queue_view(queue, now)).collect(),
             queue_total: words::grouped(waiting),
             queue_oldest: oldest.map_or_else(nothing, |at| words::duration(now.since(at))),
@@ -177,6 +191,29 @@ fn link_view(link: &LinkStatus, now: Timestamp) -> LinkView {
     let counts =
         format!("{} accepted, {} refused", words::grouped(link.accepted), words::grouped(link.refused));
     LinkView { name: link.name.clone(), kind: link.kind, mark, age, counts }
+}
+
+fn delivery_view(delivery: &DeliveryStatus, now: Timestamp) -> DeliveryView {
+    let mark = match (delivery.state, delivery.parked) {
+        (LinkState::Down, _) => Mark::bad("Down"),
+        (_, 1..) => Mark::attention("Parked"),
+        (LinkState::Up, 0) => Mark::good("Taking"),
+        (LinkState::Waiting, 0) => Mark::waiting("Nothing yet"),
+    };
+    let detail = match (delivery.last_accepted, delivery.detail.is_empty()) {
+        (_, false) => sentence(&delivery.detail),
+        (Some(at), true) => {
+            format!("{} taken, the last {}", words::grouped(delivery.accepted), words::ago(at, now))
+        }
+        (None, true) => "Nothing taken yet".to_owned(),
+    };
+    DeliveryView {
+        name: delivery.name.clone(),
+        mark,
+        detail,
+        waiting: words::grouped(delivery.queued),
+        parked: words::grouped(delivery.parked),
+    }
 }
 
 fn queue_view(queue: &QueueStatus, now: Timestamp) -> QueueView {
@@ -338,6 +375,20 @@ mod tests {
         assert_eq!(troubled.alarms[0].text, "No connection to the centre: connection refused.");
         assert_eq!(troubled.alarms[1].text, "pas: 0.0.0.0:2576 cannot be opened: address in use.");
         assert_eq!(troubled.alarms[1].since, "Today 10:00:00, 1 h ago");
+    }
+
+    #[test]
+    fn a_destination_says_whether_it_takes_waits_is_down_or_has_refused() {
+        let status = crate::flow::fake::troubled();
+        let of = |name: &str| status.deliveries.iter().find(|one| one.name == name).cloned().unwrap();
+        let mut one = of("emis-marylebone");
+        let view = delivery_view(&one, status.now);
+        assert_eq!((view.mark.word, view.waiting.as_str(), view.parked.as_str()), ("Down", "31", "2"));
+        assert!(view.detail.starts_with("Connection refused"), "{}", view.detail);
+        one.state = LinkState::Up;
+        assert_eq!(delivery_view(&one, status.now).mark.word, "Parked");
+        one.parked = 0;
+        assert_eq!(delivery_view(&one, status.now).mark.word, "Taking");
     }
 
     #[test]

@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_destination_says_whether_it_takes_waits_is_down_or_has_refused() {
-        let status = crate::flow::fake::troubled();
+        let status = fake::troubled();
         let of = |name: &str| status.deliveries.iter().find(|one| one.name == name).cloned().unwrap();
         let mut one = of("emis-marylebone");
         let view = delivery_view(&one, status.now);

@@ -25,8 +25,10 @@ pub struct ClinicalDocument {
     pub set_id: String,
     /// Which version it is; 1 if it does not say.
     pub version: u32,
-    /// The document that it replaces or withdraws.
+    /// The document that it replaces or withdraws: by what all its versions have in common, else by its own id.
     pub replaces: Option<String>,
+    /// Whether that is what all its versions have in common.
+    pub replaces_all_versions: bool,
     /// Its title.
     pub title: String,
     /// When it was written, ISO 8601.
@@ -110,14 +112,18 @@ pub fn read(document: Node<'_, '_>) -> ClinicalDocument {
     let set_id = Some(root("setId")).filter(|set| !set.is_empty()).unwrap_or_else(|| id.clone());
     let version = child(document, "versionNumber").and_then(|node| attribute(node, "value").parse().ok());
     let replaced = at(document, &["relatedDocument", "parentDocument"]);
-    let replaces = replaced.and_then(|parent| {
-        let of = |name: &str| child(parent, name).map(|id| attribute(id, "root").to_owned());
-        of("setId").or_else(|| of("id")).filter(|id| !id.is_empty())
-    });
+    let replaced_root = |name: &str| {
+        let id = replaced.and_then(|parent| child(parent, name)).map(|id| attribute(id, "root").to_owned());
+        id.filter(|id| !id.is_empty())
+    };
+    let replaced_set = replaced_root("setId");
+    let replaces_all_versions = replaced_set.is_some();
+    let replaces = replaced_set.or_else(|| replaced_root("id"));
     ClinicalDocument {
         set_id,
         version: version.unwrap_or(1),
         replaces,
+        replaces_all_versions,
         title: text_at(document, &["title"]).to_owned(),
         written: moment(document, "effectiveTime"),
         patient: at(document, &["recordTarget", "patientRole"]).map(patient).unwrap_or_default(),

@@ -103,7 +103,13 @@ fn event(
     for (profile, document) in documents {
         match profile {
             Profile::Nullification => match &document.replaces {
-                Some(set) => withdraws.push(set.clone()),
+                Some(withdrawn) => {
+                    withdraws.push(withdrawn.clone());
+                    // What a report is filed under is its set, which is its own id only if it names no other.
+                    if !document.replaces_all_versions {
+                        faults.push("itk-nullifies-without-set");
+                    }
+                }
                 None => faults.push("itk-nullifies-nothing"),
             },
             Profile::Report => {
@@ -188,57 +194,82 @@ fn report(document: &ClinicalDocument, items: &mut Vec<ItemChange>) {
         withdrawn: false,
         fields,
     };
-    let letter = set([
-        ("title", document.title.clone()),
-        ("type", "NHS 111 report".to_owned()),
-        ("created", document.written.clone()),
-        ("author", author.clone()),
-        ("organisation", organisation.clone()),
-        ("media_type", "text/plain".to_owned()),
-        ("encoding", "text".to_owned()),
-        ("content", content.collect::<Vec<_>>().join("\n\n")),
-        ("status", format!("version {}", document.version)),
-    ]);
+    let letter = said(
+        document,
+        [
+            ("title", document.title.clone()),
+            ("type", "NHS 111 report".to_owned()),
+            ("created", document.written.clone()),
+            ("author", author.clone()),
+            ("organisation", organisation.clone()),
+            ("media_type", "text/plain".to_owned()),
+            ("encoding", "text".to_owned()),
+            ("content", content.collect::<Vec<_>>().join("\n\n")),
+            ("status", format!("version {}", document.version)),
+        ],
+    );
     items.push(common(ItemKind::Document, document.set_id.clone(), letter));
     let case = encounter.ids.first().cloned().unwrap_or_else(|| document.set_id.clone());
-    let referral = set([
-        ("service", encounter.location.clone()),
-        ("disposition", encounter.disposition.1.clone()),
-        ("code", encounter.disposition.0.clone()),
-        ("received", document.written.clone()),
-        ("organisation", organisation.clone()),
-    ]);
+    let referral = said(
+        document,
+        [
+            ("service", encounter.location.clone()),
+            ("disposition", encounter.disposition.1.clone()),
+            ("code", encounter.disposition.0.clone()),
+            ("received", document.written.clone()),
+            ("organisation", organisation.clone()),
+        ],
+    );
     items.push(common(ItemKind::Referral, case.clone(), referral));
-    let contact = set([
-        ("type", "urgent care".to_owned()),
-        ("started", encounter.started.clone()),
-        ("ended", encounter.ended.clone()),
-        ("outcome", encounter.disposition.1.clone()),
-        ("clinician", author.clone()),
-        ("organisation", organisation.clone()),
-    ]);
+    let contact = said(
+        document,
+        [
+            ("type", "urgent care".to_owned()),
+            ("started", encounter.started.clone()),
+            ("ended", encounter.ended.clone()),
+            ("outcome", encounter.disposition.1.clone()),
+            ("clinician", author.clone()),
+            ("organisation", organisation.clone()),
+        ],
+    );
     items.push(common(ItemKind::Encounter, case, contact));
     for (number, coded) in document.coded.iter().enumerate() {
         let key = format!("{}|{}", document.set_id, number + 1);
-        items.push(common(ItemKind::Observation, key, observation(coded)));
+        items.push(common(ItemKind::Observation, key, observation(document, coded)));
     }
 }
 
-fn observation(coded: &Coded) -> Vec<(&'static str, FieldChange)> {
+fn observation(document: &ClinicalDocument, coded: &Coded) -> Vec<(&'static str, FieldChange)> {
     let system = match coded.system.as_str() {
         "2.16.840.1.113883.2.1.3.2.4.15" | "2.16.840.1.113883.6.96" => "snomed-ct",
         "2.16.840.1.113883.2.1.6.2" | "2.16.840.1.113883.2.1.3.2.4.14" => "read-2",
         "2.16.840.1.113883.6.1" => "loinc",
         other => other,
     };
-    set([
-        ("code", coded.code.clone()),
-        ("code_system", system.to_owned()),
-        ("name", coded.display.clone()),
-        ("codings", format!("{system}|{}|{}", coded.code, coded.display)),
-        ("value", coded.value.clone()),
-        ("observed", coded.when.clone()),
-    ])
+    said(
+        document,
+        [
+            ("code", coded.code.clone()),
+            ("code_system", system.to_owned()),
+            ("name", coded.display.clone()),
+            ("codings", format!("{system}|{}|{}", coded.code, coded.display)),
+            ("value", coded.value.clone()),
+            ("observed", coded.when.clone()),
+        ],
+    )
+}
+
+/// A version after the first says all there is to say: what it does not, an earlier one said in vain. Else a value of
+/// the one would stand beside a code of the other.
+fn said<const N: usize>(
+    document: &ClinicalDocument,
+    fields: [(&'static str, String); N],
+) -> Vec<(&'static str, FieldChange)> {
+    let change = |value: String| if value.is_empty() { FieldChange::Delete } else { FieldChange::Set(value) };
+    match document.version {
+        0 | 1 => set(fields),
+        _ => fields.into_iter().map(|(name, value)| (name, change(value))).collect(),
+    }
 }
 
 /// Fields that say something.

@@ -128,6 +128,37 @@ fn a_report_says_who_when_and_what_and_may_be_withdrawn() {
 }
 
 #[test]
+fn a_later_version_leaves_nothing_of_an_earlier_one_in_its_entries() {
+    let sent = adastra().report(&Person::of(1), "F86001", NOW);
+    let second = sent.body.replace("<versionNumber value=\"1\"", "<versionNumber value=\"2\"");
+    let (first, second) = [&sent.body, &second]
+        .map(|body| report::translate(body.as_bytes(), Some(&addressed())).unwrap().0)
+        .into();
+    assert!(first.occurred < second.occurred, "versions of one moment are in order");
+    for (one, other) in first.items.iter().zip(&second.items) {
+        assert_eq!((one.kind, &one.key), (other.kind, &other.key));
+    }
+    let coded =
+        |event: &Event| event.items.iter().find(|item| item.kind == ItemKind::Observation).unwrap().clone();
+    assert!(coded(&first).fields.iter().all(|(name, _)| *name != "value"));
+    assert!(
+        coded(&second).fields.contains(&("value", FieldChange::Delete)),
+        "an earlier value is no longer said"
+    );
+}
+
+#[test]
+fn a_withdrawal_that_names_no_set_says_so() {
+    let (mut adastra, person) = (adastra(), Person::of(1));
+    let sent = adastra.report(&person, "F86001", NOW);
+    let withdrawal = adastra.nullify(&sent, &person, NOW).body;
+    let set = format!("<setId root=\"{}\"/>", sent.set_id);
+    assert!(withdrawal.contains(&set));
+    let (event, _) = report::translate(withdrawal.replace(&set, "").as_bytes(), Some(&addressed())).unwrap();
+    assert_eq!((event.withdraws, event.faults), (vec![sent.set_id], vec!["itk-nullifies-without-set"]));
+}
+
+#[test]
 fn what_is_journalled_is_understood_again_whoever_it_was_for() {
     let sent = SimulatedAdastra::new("RX701", "ELSEWHERE", 3).report(&Person::of(1), "F86001", NOW);
     assert!(report::translate(sent.body.as_bytes(), Some(&addressed())).is_err());

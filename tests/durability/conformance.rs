@@ -199,6 +199,14 @@ fn a_message_may_come_in_any_pieces() {
             connection.write(&frame[split..]);
             assert_eq!(connection.answer(), accepted(&format!("pieces-{name}")), "split at {split}");
         }
+        // Three parts so far apart that the hub surely reads each by itself; the last byte may be almost too late.
+        for (split, pause_ms) in [(frame.len() - 2, 20), (frame.len() - 1, 20), (frame.len() - 1, 300)] {
+            for part in [&frame[..10], &frame[10..split], &frame[split..]] {
+                connection.write(part);
+                std::thread::sleep(Duration::from_millis(pause_ms));
+            }
+            assert_eq!(connection.answer(), accepted(&format!("pieces-{name}")), "apart at {split}");
+        }
         for byte in &frame {
             connection.write(std::slice::from_ref(byte));
         }

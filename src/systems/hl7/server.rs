@@ -192,7 +192,10 @@ impl Server {
             let lacks_last_byte = deframer.lacks_last_byte();
             let patience = if lacks_last_byte { LAST_BYTE.min(self.options.idle) } else { self.options.idle };
             let read = timeout(patience, stream.read_buf(deframer.buffer())).await;
-            if let (Err(_), Some(frame)) = (&read, deframer.end_frame()) {
+            // Only in silence: a read that ends just there may have the byte on its way.
+            if read.is_err()
+                && let Some(frame) = deframer.end_frame()
+            {
                 respond(&self.hub, &self.link, &self.dialect, vec![frame], &mut next_id, &mut out).await;
                 timeout(self.options.write, stream.write_all(&out)).await??;
                 out.clear();

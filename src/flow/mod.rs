@@ -17,6 +17,7 @@ mod operating;
 mod parking;
 pub mod read;
 pub mod receive;
+pub mod reception;
 pub mod send;
 pub mod status;
 pub mod view;

@@ -18,6 +18,7 @@ mod parking;
 pub mod read;
 pub mod receive;
 pub mod send;
+pub mod sign_in;
 pub mod status;
 pub mod view;
 pub mod words;

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "centre")]
 pub mod centre;
+mod user;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -78,6 +79,9 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Look after the accounts with which people sign in at the portal
+    #[command(subcommand)]
+    User(user::User),
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +232,7 @@ fn act(command: Command) -> Exit {
         Command::Doctor(asked) => ask(&asked, &AdminRequest::Doctor),
         Command::Message(message) => ask_message(message),
         Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
+        Command::User(user) => ask_user(user),
     }
 }
 
@@ -239,6 +244,16 @@ fn ask_parked(parked: Parked) -> Exit {
         Parked::Skip { asked, number, reason } => ask(&asked, &AdminRequest::ParkedSkip { number, reason }),
         Parked::Resend { asked, what, to, reveal, yes } => {
             ask(&asked, &AdminRequest::ParkedResend { what, to, reveal, confirmed: yes })
+        }
+    }
+}
+
+fn ask_user(user: user::User) -> Exit {
+    match user.request() {
+        Ok((asked, request)) => ask(&asked, &AdminRequest::User(request)),
+        Err(error) => {
+            say(&mut io::stderr(), &format!("the password could not be read from standard input: {error}"));
+            Exit::Failed
         }
     }
 }

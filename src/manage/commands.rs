@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::flow::operate::{Operate, Resend, Reveal};
 
-use super::protocol::{AdminRequest, Fault, FaultKind};
+use super::{
+    protocol::{AdminRequest, Fault, FaultKind},
+    users,
+};
 
 /// A reason longer than this is not one, and would swell the audit trail.
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -42,6 +45,7 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
             let resend = Resend { what, to, reveal: leave(reveal, by)?, confirmed };
             value(&hub.resend(&resend, by)?)
         }
+        AdminRequest::User(request) => users::answer(hub.sign_in(), request, by),
         AdminRequest::Wan { connected } => {
             hub.set_wan(connected)?;
             Ok(json!({"connected": connected}))
@@ -118,5 +122,18 @@ mod tests {
         let unswitched = hub.without_switch();
         let refused = answer(&unswitched, AdminRequest::Wan { connected: false }, "uid 7").unwrap_err();
         assert_eq!(refused.kind, FaultKind::NotAvailable);
+    }
+
+    #[test]
+    fn users_are_asked_for_under_a_name_of_their_own() {
+        let hub = FakeHub::new(fake::calm());
+        let request = r#"{"request":"user","deed":"disable","user":"joy"}"#;
+        let read: AdminRequest = serde_json::from_str(request).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), request);
+        assert_eq!(ask(&hub, request).unwrap_err().kind, FaultKind::NotAvailable);
+        assert!(serde_json::from_str::<AdminRequest>(&request.replace("joy", "../joy")).is_err());
+        assert!(
+            serde_json::from_str::<AdminRequest>(&request.replace("\"user\":\"joy\"", "\"x\":1")).is_err()
+        );
     }
 }

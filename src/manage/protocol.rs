@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::flow::operate::{MessageFilter, MessageId, OperateError, ResendWhat};
 
+use super::users::UserRequest;
+
 /// Longest request, in bytes with its newline: a filter with long names takes less than 2 KiB.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Longest reply a client takes, in bytes: a message's content of 1 MiB as JSON at its worst, and to spare.
@@ -64,6 +66,8 @@ pub enum AdminRequest {
         /// Whether it is to be sent.
         confirmed: bool,
     },
+    /// Look after the portal's users.
+    User(UserRequest),
     /// Connect or cut the demonstration's WAN.
     Wan {
         /// Whether it shall be connected.

@@ -3,6 +3,7 @@
 //! Answers are read into narrow views of what a hub sends, so that a newer hub may send more.
 
 mod status;
+mod users;
 
 use std::io::{self, Write};
 
@@ -74,6 +75,7 @@ pub fn write(
                 writeln!(err, "nothing has been sent: add --yes to send this to {}", words::line(to))?;
             }
         }
+        AdminRequest::User(request) => users::write(request, answer, colour, out, err)?,
         AdminRequest::Wan { connected } => {
             writeln!(out, "the WAN is {}", if *connected { "connected" } else { "cut" })?;
         }

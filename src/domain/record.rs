@@ -118,6 +118,24 @@ impl ItemKind {
         Self::Referral,
         Self::Document,
     ];
+
+    /// Its name, as it is serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Demographics => "demographics",
+            Self::Encounter => "encounter",
+            Self::Appointment => "appointment",
+            Self::Result => "result",
+            Self::Problem => "problem",
+            Self::Medication => "medication",
+            Self::Allergy => "allergy",
+            Self::Immunisation => "immunisation",
+            Self::Document => "document",
+            Self::Referral => "referral",
+            Self::Observation => "observation",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// What one message says of one item.

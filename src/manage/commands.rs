@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::flow::operate::{Operate, Resend, Reveal};
+use crate::flow::operate::{CaseId, Operate, OperateError, RecordQuery, Resend, Reveal};
 
 use super::protocol::{AdminRequest, Fault, FaultKind};
 
@@ -42,6 +42,19 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
             let resend = Resend { what, to, reveal: leave(reveal, by)?, confirmed };
             value(&hub.resend(&resend, by)?)
         }
+        AdminRequest::RecordShow { nhs_number, kind, reveal } => {
+            let (query, reveal) = (RecordQuery { nhs_number, kind }, leave(reveal, by)?);
+            value(&hub.record_show(&query, reveal.as_ref(), by).map_err(about_record)?)
+        }
+        AdminRequest::RecordPurge { nhs_number, reason } => {
+            let purged = hub.record_purge(&nhs_number, &stated(reason)?, by).map_err(about_purge)?;
+            Ok(json!({"purged": purged}))
+        }
+        AdminRequest::MatchList => value(&hub.match_list()?),
+        AdminRequest::MatchShow { id, reveal } => {
+            value(&hub.match_show(&id, leave(reveal, by)?.as_ref()).map_err(about_case)?)
+        }
+        AdminRequest::MatchDecide { id, link, reason } => decide(hub, &id, link, reason, by),
         AdminRequest::Wan { connected } => {
             hub.set_wan(connected)?;
             Ok(json!({"connected": connected}))
@@ -49,11 +62,41 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
     }
 }
 
+/// The reason may name the patient: it is kept with the decision, and not in the log.
+fn decide(hub: &dyn Operate, id: &CaseId, link: bool, reason: String, by: &str) -> Result<Value, Fault> {
+    hub.match_decide(id, link, &stated(reason)?, by).map_err(about_case)?;
+    Ok(json!({"id": id, "done": if link { "linked" } else { "kept apart" }}))
+}
+
+/// The same fault, with what to do if a patient is not known.
+fn about_record(error: OperateError) -> Fault {
+    let is_unknown = matches!(error, OperateError::NotFound(_));
+    let fault = Fault::from(error);
+    if is_unknown {
+        fault.then("check the number; polygate message find --unlinked; polygate match list")
+    } else {
+        fault
+    }
+}
+
+/// The same fault, with what to do if answers may still be there.
+fn about_purge(error: OperateError) -> Fault {
+    Fault::from(error)
+        .then("repeat it until it succeeds: the answers may still be on the disk; polygate doctor")
+}
+
+/// The same fault, with what to do if a case is not there.
+fn about_case(error: OperateError) -> Fault {
+    let is_unknown = matches!(error, OperateError::NotFound(_));
+    let fault = Fault::from(error);
+    if is_unknown { fault.then("polygate match list") } else { fault }
+}
+
 /// Leave to see content, if a reason for it is given; who asked and why goes on record.
 fn leave(reason: Option<String>, by: &str) -> Result<Option<Reveal>, Fault> {
     let Some(reason) = reason else { return Ok(None) };
     let reveal = Reveal { reason: stated(reason)?, by: by.to_owned() };
-    tracing::warn!(by, reason = %reveal.reason, "a message's content is shown to an operator");
+    tracing::warn!(by, reason = %reveal.reason, "content is shown to an operator");
     Ok(Some(reveal))
 }
 

@@ -75,12 +75,9 @@ impl RunningHub {
             .hub
             .open_cache(&config.hub.state.join("cache"), policy)
             .context("the records kept of other systems cannot be looked after")?;
-        if let Some(caching) = config.caching.as_ref().filter(|caching| 0 < caching.prefetch_hours) {
-            let options = cache::Options {
-                requester,
-                per_minute: caching.prefetch_per_minute,
-                ahead: Duration::from_secs(caching.prefetch_hours * 3600),
-            };
+        if let Some(caching) = &config.caching {
+            let (systems, options) = ahead(caching, systems, requester);
+            // Also where nothing is asked for ahead: it is what removes the answers whose time has ended.
             let prefetch = Prefetch::new(Arc::clone(&self.hub), cache, systems, options);
             self.tasks.spawn(prefetch.run(self.stop.subscribe()));
         }
@@ -214,6 +211,20 @@ fn requester(config: &HubConfig) -> Requester {
         },
         reason: Reason::DirectCare,
     }
+}
+
+/// Whom to ask ahead, and how; nobody, if no hours ahead are configured.
+fn ahead(
+    caching: &CachingSection,
+    systems: Vec<Arc<dyn GpSystem>>,
+    requester: Requester,
+) -> (Vec<Arc<dyn GpSystem>>, cache::Options) {
+    let options = cache::Options {
+        requester,
+        per_minute: caching.prefetch_per_minute,
+        ahead: Duration::from_secs(caching.prefetch_hours * 3600),
+    };
+    (if caching.prefetch_hours == 0 { Vec::new() } else { systems }, options)
 }
 
 fn policy(caching: &CachingSection, systems: &[Arc<dyn GpSystem>]) -> CachePolicy {

@@ -192,3 +192,15 @@ pub struct Snapshot {
     /// What was odd about the answer, as stable codes without content.
     pub faults: Vec<&'static str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_as_it_is_serialised() {
+        for kind in ItemKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+}

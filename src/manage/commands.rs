@@ -153,6 +153,62 @@ mod tests {
     }
 
     #[test]
+    fn records_and_cases_need_a_reason_to_be_seen_or_changed() {
+        let hub = FakeHub::new(fake::calm());
+        let show = |reveal: &str| {
+            ask(
+                &hub,
+                &format!(
+                    r#"{{"request":"record-show","nhs_number":"9990000018","kind":null,"reveal":{reveal}}}"#
+                ),
+            )
+        };
+        assert_eq!(show("null").unwrap()["content"], Value::Null);
+        assert_eq!(show(r#"" ""#).unwrap_err().kind, FaultKind::Invalid);
+        let decide = |reason: &str| {
+            ask(
+                &hub,
+                &format!(
+                    r#"{{"request":"match-decide","id":"00112233445566aa","link":true,"reason":"{reason}"}}"#
+                ),
+            )
+        };
+        let purge = |reason: &str| {
+            ask(
+                &hub,
+                &format!(r#"{{"request":"record-purge","nhs_number":"9990000018","reason":"{reason}"}}"#),
+            )
+        };
+        assert_eq!(decide("").unwrap_err().kind, FaultKind::Invalid);
+        assert_eq!(purge("").unwrap_err().kind, FaultKind::Invalid);
+        assert!(hub.deeds.lock().unwrap().is_empty());
+        assert!(show(r#""wrong ward""#).unwrap()["content"].is_object());
+        assert_eq!(decide("same birthmark").unwrap()["done"], "linked");
+        assert_eq!(purge("left the practice").unwrap()["purged"], 2);
+        let deeds = [
+            "reveal by uid 7 because wrong ward",
+            "link 00112233445566aa by uid 7 because same birthmark",
+            "purge by uid 7 because left the practice",
+        ];
+        assert_eq!(*hub.deeds.lock().unwrap(), deeds);
+    }
+
+    #[test]
+    fn who_and_what_is_not_there_is_said_with_the_next_command() {
+        let hub = FakeHub::new(fake::calm());
+        let fault = |request: &str| ask(&hub, request).unwrap_err();
+        let unknown =
+            fault(r#"{"request":"record-show","nhs_number":"9990000026","kind":null,"reveal":null}"#);
+        assert_eq!((unknown.kind, unknown.message.contains("999")), (FaultKind::NotFound, false));
+        assert!(unknown.next_step.contains("polygate match list"), "{}", unknown.next_step);
+        let unknown = fault(r#"{"request":"match-show","id":"ffffffffffffffff","reveal":null}"#);
+        assert_eq!((unknown.kind, unknown.next_step.as_str()), (FaultKind::NotFound, "polygate match list"));
+        let wrong = r#"{"request":"record-show","nhs_number":"9990000019","kind":null,"reveal":null}"#;
+        let error = serde_json::from_str::<AdminRequest>(wrong).unwrap_err().to_string();
+        assert!(error.contains("check digit") && !error.contains("999"), "{error}");
+    }
+
+    #[test]
     fn the_hubs_errors_keep_their_kind() {
         let hub = FakeHub::new(fake::calm());
         let kind = |request: &str| ask(&hub, request).unwrap_err().kind;

@@ -229,3 +229,134 @@ fn spaced(number: &NhsNumber) -> String {
     let (first, middle) = front.split_at(3);
     format!("{first} {middle} {last}")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        flow::fake::{self, FakeHub},
+        manage::{
+            client::{Exit, Output},
+            commands,
+            protocol::AdminRequest,
+            render,
+        },
+    };
+
+    fn printed(request: &str, json: bool) -> (String, String) {
+        let request: AdminRequest = serde_json::from_str(request).unwrap();
+        let travelled: AdminRequest = serde_json::from_slice(&serde_json::to_vec(&request).unwrap()).unwrap();
+        assert_eq!(travelled, request);
+        let hub = FakeHub::new(fake::calm());
+        let answer = commands::answer(&hub, request.clone(), "uid 7").unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let output = Output { json, colour: false };
+        render::write(&request, &answer, output, &mut out, &mut err).unwrap();
+        assert_eq!(render::exit(&request, &answer), Exit::Ok);
+        (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    fn plain(request: &str) -> (String, String) {
+        printed(request, false)
+    }
+
+    #[test]
+    fn a_record_is_its_shape_until_a_reason_is_given() {
+        let (out, err) =
+            plain(r#"{"request":"record-show","nhs_number":"9990000018","kind":null,"reveal":null}"#);
+        let expected = "\
+KIND          ITEMS  DISPUTED  SYSTEM  OF THEM  NEWEST     FROM
+demographics      2         0  emis          1  2 h ago    kept answer
+                               pas           1  1 min ago  messages
+result        1,204         2  emis          4  2 h ago    kept answer
+                               pas       1,203  1 min ago  messages
+
+differs  1 disagreement about result-value: emis, pas
+note     all systems: incomplete
+note     emis: confidential-items
+note     3 items withdrawn by their sources, not counted above
+nothing  notice, allergy, problem, medication, observation, immunisation, encounter, appointment, referral, document
+";
+        assert_eq!(out, expected);
+        assert!(err.contains("not that there is none") && err.contains("--reveal REASON"), "{err}");
+    }
+
+    #[test]
+    fn with_a_reason_the_content_follows_and_cannot_steer_the_terminal() {
+        let (out, err) = plain(
+            r#"{"request":"record-show","nhs_number":"9990000018","kind":"result","reveal":"ticket 7"}"#,
+        );
+        let expected = "
+NHS number  999 000 0018
+known as    H7 (MR, RYJ) to pas
+note        emis: confidential-items Withheld
+differs     result-value
+            emis: 4.5
+            pas: 5.4
+
+result, disputed
+  from pas, 1 min ago, message P-9, its key LAB|7
+  name: Potassium
+  note: twice\\u{a}\\u{1b}[2J
+  value: 5.4
+";
+        assert!(out.ends_with(expected), "{out}");
+        assert!(out.starts_with("KIND    ITEMS") && !out.contains("nothing"), "{out}");
+        assert_eq!(err, "1 thing is not shown, for it would be too much: narrow it with --kind\n");
+    }
+
+    #[test]
+    fn cases_are_listed_shown_and_decided() {
+        let (out, err) = plain(r#"{"request":"match-list"}"#);
+        let expected = "\
+ID                SINCE                     DOUBT                GIVEN BY  HELD BY
+00112233445566aa  2026-11-17T10:06:40.000Z  number not verified  lab       pas, rio
+";
+        assert_eq!((out.as_str(), err.as_str()), (expected, ""));
+        let (out, err) = plain(r#"{"request":"match-show","id":"00112233445566aa","reveal":null}"#);
+        let expected = "\
+id       00112233445566aa
+since    2026-11-17T10:06:40.000Z
+doubt    number not verified
+differs  given_name
+
+NUMBER    SYSTEM  VERIFIED  ITEMS  SAYS
+gave it   lab     no            3  family_name, given_name
+holds it  pas     no        1,204  family_name, given_name
+holds it  rio     yes          12  family_name, given_name
+";
+        assert_eq!(out, expected);
+        assert!(err.contains("polygate match link 00112233445566aa --reason"), "{err}");
+        let (out, _) = plain(r#"{"request":"match-show","id":"00112233445566aa","reveal":"ticket 7"}"#);
+        assert!(out.contains("number   999 000 0018\n"), "{out}");
+        let bob = "\ngave it: R7 (MR) at lab\n  family_name: Canaryname\n  given_name: Bob\n";
+        assert!(out.contains(bob), "{out}");
+        let decide = r#"{"request":"match-decide","id":"00112233445566aa","link":false,"reason":"twins"}"#;
+        let (out, err) = plain(decide);
+        assert_eq!(out, "case 00112233445566aa: kept apart from its number\n");
+        assert!(err.contains("polygate record show NHS-NUMBER"), "{err}");
+    }
+
+    #[test]
+    fn a_purge_says_how_much_it_was() {
+        let request = r#"{"request":"record-purge","nhs_number":"999 000 0018","reason":"left"}"#;
+        assert_eq!(plain(request).0, "2 answers thrown away\n");
+        assert_eq!(printed(request, true).0, "{\"purged\":2}\n");
+    }
+
+    #[test]
+    fn scripts_get_no_content_either_without_a_reason() {
+        let requests = [
+            (r#"{"request":"record-show","nhs_number":"9990000018","kind":null,"reveal":null}"#, 1),
+            (r#"{"request":"match-list"}"#, 1),
+            (r#"{"request":"match-show","id":"00112233445566aa","reveal":null}"#, 1),
+        ];
+        for (request, lines) in requests {
+            let (out, err) = printed(request, true);
+            assert_eq!((out.lines().count(), err.as_str()), (lines, ""));
+            for content in ["9990000018", "Canaryname", "Ada", "Bob", "Potassium", "5.4", "H7", "R7"] {
+                assert!(!out.contains(content), "{content} in {out}");
+            }
+            serde_json::from_str::<serde_json::Value>(&out).unwrap();
+        }
+    }
+}

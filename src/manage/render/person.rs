@@ -129,7 +129,8 @@ fn write_item(item: &ItemContent, now: Timestamp, out: &mut dyn Write) -> io::Re
             (false, true) => "message".to_owned(),
             (false, false) => format!("message {}", words::line(&source.source_id)),
         };
-        writeln!(out, "  from {system}, {ago}, {from}, its key {key}")?;
+        let key = if key.is_empty() { key } else { format!(", its key {key}") };
+        writeln!(out, "  from {system}, {ago}, {from}{key}")?;
     }
     for (name, value) in &item.fields {
         writeln!(out, "  {}: {}", words::line(name), words::line(value))?;

@@ -98,7 +98,7 @@ pub struct NoteShape {
     pub code: String,
 }
 
-/// What a record says: at most two mebibytes of it.
+/// What a record says, as far as it fits a reply.
 #[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]
 pub struct RecordContent {
     /// The number that joins the systems.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use crate::{
     domain::{
         nhs_number::NhsNumber,
@@ -20,10 +22,8 @@ use crate::{
     store::{MatchCase, MatchPerson, PersonDetail},
 };
 
-/// Bytes of content that are shown of one record: as JSON at its worst, six bytes for each, it fits a reply.
-const CONTENT_BYTES_MAX: usize = 2 << 20;
-/// What an item, a source or a field takes besides its text, in bytes.
-const OVERHEAD_BYTES: usize = 32;
+/// Content that is shown of one record, in bytes of JSON: a reply has 16 MiB, and the shape is far under one.
+const CONTENT_BYTES_MAX: usize = 12 << 20;
 /// Longest field that is shown whole, in bytes: what is longer is a document, and nothing for a terminal.
 const FIELD_BYTES_MAX: usize = 16 << 10;
 /// A longer code is none.
@@ -182,16 +182,18 @@ const fn code_of(about: Dispute) -> &'static str {
 
 /// How much more content fits.
 struct Room {
-    left: usize,
+    left_bytes: usize,
     unshown: u64,
 }
 
 impl Room {
-    /// Keeps a thing of `parts` if it fits; counts it if not.
-    fn keep<T>(&mut self, parts: usize, text_bytes: usize, thing: T) -> Option<T> {
-        let bytes = text_bytes + parts * OVERHEAD_BYTES;
-        if let Some(left) = self.left.checked_sub(bytes) {
-            self.left = left;
+    /// Gives a thing back if it fits; counts it if not.
+    fn keep<T: Serialize>(&mut self, thing: T) -> Option<T> {
+        // With the comma behind it.
+        let left =
+            serde_json::to_vec(&thing).ok().and_then(|json| self.left_bytes.checked_sub(json.len() + 1));
+        if let Some(left) = left {
+            self.left_bytes = left;
             return Some(thing);
         }
         self.unshown += 1;
@@ -201,37 +203,26 @@ impl Room {
 
 /// What a record says, as far as there is room.
 fn content(nhs_number: NhsNumber, record: &OneRecord) -> RecordContent {
-    let mut room = Room { left: CONTENT_BYTES_MAX, unshown: 0 };
-    let identifiers = record.identity.identifiers.iter().filter_map(|(system, known)| {
-        let bytes = system.len() + known.value.len() + known.authority.len() + known.kind.len();
-        room.keep(4, bytes, (system.clone(), known.clone()))
-    });
+    let mut room = Room { left_bytes: CONTENT_BYTES_MAX, unshown: 0 };
+    let identifiers = record.identity.identifiers.iter().filter_map(|known| room.keep(known.clone()));
     let identifiers = identifiers.collect();
-    let notes = record.notices.iter().filter_map(|Notice { system, code, text }| {
-        let (code, text) = (cut(code), cut(text));
-        room.keep(3, system.len() + code.len() + text.len(), (system.clone(), code, text))
-    });
+    let notes = record
+        .notices
+        .iter()
+        .filter_map(|notice| room.keep((notice.system.clone(), cut(&notice.code), cut(&notice.text))));
     let notes = notes.collect();
     let disputes = record.disagreements.iter().filter_map(|disagreement| {
         let claims = disagreement.claims.iter().map(|claim| (claim.system.clone(), cut(&claim.value)));
-        let claims: Vec<(String, String)> = claims.collect();
-        let bytes = claims.iter().map(|(system, value)| system.len() + value.len()).sum();
         let about = code_of(disagreement.about).to_owned();
-        room.keep(1 + 2 * claims.len(), bytes, DisputeContent { about, claims })
+        room.keep(DisputeContent { about, claims: claims.collect() })
     });
     let disputes = disputes.collect();
-    let items = record.sections.iter().flat_map(|(_, items)| items).filter_map(|one| {
-        let (parts, bytes, item) = item(one);
-        room.keep(parts, bytes, item)
-    });
+    let items = record.sections.iter().flat_map(|(_, items)| items).filter_map(|one| room.keep(item(one)));
     let items = items.collect();
     RecordContent { nhs_number, identifiers, notes, disputes, items, unshown: room.unshown }
 }
 
-/// An item with the number of its parts and the length of its text.
-fn item(one: &OneItem) -> (usize, usize, ItemContent) {
-    let fields: BTreeMap<String, String> =
-        one.fields.iter().map(|(name, value)| (name.clone(), cut(value))).collect();
+fn item(one: &OneItem) -> ItemContent {
     let sources = one.sources.iter().map(|source| ItemSource {
         system: source.system.clone(),
         key: cut(&source.key),
@@ -239,12 +230,12 @@ fn item(one: &OneItem) -> (usize, usize, ItemContent) {
         said_at: source.said_at,
         cached: source.cached,
     });
-    let sources: Vec<ItemSource> = sources.collect();
-    let named = sources.iter().map(|source| source.system.len() + source.key.len() + source.source_id.len());
-    let bytes =
-        named.sum::<usize>() + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-    let parts = 3 + 5 * sources.len() + 2 * fields.len();
-    (parts, bytes, ItemContent { kind: one.kind, disputed: one.disputed, sources, fields })
+    ItemContent {
+        kind: one.kind,
+        disputed: one.disputed,
+        sources: sources.collect(),
+        fields: one.fields.iter().map(|(name, value)| (name.clone(), cut(value))).collect(),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -306,4 +297,80 @@ fn differing<'a>(persons: impl Iterator<Item = &'a PersonDetail>) -> Vec<String>
     }
     let differing = values.into_iter().filter(|(_, values)| 1 < values.len());
     differing.map(|(name, _)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        one_record::{Parts, Source, Statement, assemble},
+        time::Timestamp,
+    };
+
+    fn statement(kind: ItemKind, key: usize, fields: &[(&str, &str)]) -> Statement {
+        let source = Source {
+            system: "pas".to_owned(),
+            key: key.to_string(),
+            author: None,
+            organisation: None,
+            said_at: Timestamp(1),
+            received_at: Timestamp(2),
+            cached: false,
+            source_id: "P-1".to_owned(),
+        };
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Statement { kind, key: key.to_string(), fields, withdrawn: false, source }
+    }
+
+    fn record(statements: Vec<Statement>) -> OneRecord {
+        assemble(Parts { statements, ..Parts::default() }, Timestamp(3))
+    }
+
+    #[test]
+    fn whatever_a_record_holds_its_content_fits_a_reply_and_the_rest_is_counted() {
+        let number = NhsNumber::parse("9990000018").unwrap();
+        // Control characters take six bytes in JSON.
+        let long = "\u{1}".repeat(FIELD_BYTES_MAX + 7);
+        for (value, count) in [(long.as_str(), 300), ("5.4", 20_000)] {
+            let statements = (0..count).map(|key| statement(ItemKind::Document, key, &[("content", value)]));
+            let record = record(statements.collect());
+            let shown = content(number, &record);
+            assert_eq!(shown.items.len() as u64 + shown.unshown, count as u64);
+            let detail = RecordDetail { content: Some(shown), ..shape(&record, None) };
+            let bytes = serde_json::to_vec(&detail).unwrap().len();
+            assert!(bytes < 13 << 20, "{bytes}");
+            let shown = detail.content.unwrap();
+            assert_eq!(0 < shown.unshown, count == 300);
+            let cut = shown.items[0].fields["content"].ends_with("[7 more bytes are not shown]");
+            assert_eq!(cut, count == 300);
+        }
+    }
+
+    #[test]
+    fn a_shape_has_no_word_of_a_source() {
+        let notice = [("code", "Canaryname is away"), ("name", "Canaryname")];
+        let known = [("code", "confidential-items"), ("name", "Canaryname")];
+        let record = record(vec![
+            statement(ItemKind::Notice, 1, &notice),
+            statement(ItemKind::Notice, 2, &known),
+            statement(ItemKind::Allergy, 3, &[("name", "Canarynut")]),
+        ]);
+        let shape = shape(&record, Some(ItemKind::Allergy));
+        assert!(!serde_json::to_string(&shape).unwrap().contains("Canary"));
+        let codes: Vec<&str> = shape.notes.iter().map(|note| note.code.as_str()).collect();
+        assert_eq!(codes, ["confidential-items", "other"]);
+        assert_eq!(shape.empty, []);
+    }
+
+    #[test]
+    fn what_is_cut_is_cut_between_characters() {
+        let text = "é".repeat(FIELD_BYTES_MAX);
+        let shown = cut(&text);
+        assert!(
+            shown.ends_with(&format!(" [{FIELD_BYTES_MAX} more bytes are not shown]")),
+            "{}",
+            shown.len()
+        );
+        assert_eq!(cut("short"), "short");
+    }
 }

@@ -102,6 +102,9 @@ pub struct Cancellation {
     pub at: Timestamp,
     /// Whether its own system knows.
     pub told: bool,
+    /// How its own system names it, if it had confirmed it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// Who cancelled (NHS Data Dictionary, ATTENDED OR DID NOT ATTEND CODE: 2 and 4).
@@ -227,7 +230,8 @@ pub struct Appointment {
     pub keys: Vec<OfferKey>,
     /// The system in whose book it is: `hub`, or a link's configured name.
     pub system: String,
-    /// The hub through which that system is reached, or which runs the service.
+    /// The hub that answers for it: it has the slot's token, or reaches the system in whose book it is. Only this hub
+    /// changes it; others ask it to.
     pub hub: HubId,
     /// When it begins.
     pub start: Timestamp,

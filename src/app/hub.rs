@@ -20,6 +20,8 @@ use crate::{
     config::{HubConfig, PortalSection},
     flow::{
         alarm::AlarmCode,
+        ask::GpSystem,
+        book::{BOOKING, FrontDesk},
         hub::{Hub, Identity, Parts},
         operate::Operate,
         send::Outgoing,
@@ -66,6 +68,10 @@ pub struct RunningHub {
     pub(super) analysers: Vec<AnalyserThread>,
     /// What the portal is to serve beside its own pages.
     pub(super) beside_portal: Router,
+    /// The practices' systems that can be asked.
+    pub(super) practices: Vec<Arc<dyn GpSystem>>,
+    /// The reception desk.
+    pub(super) desk: Option<FrontDesk>,
 }
 
 impl RunningHub {
@@ -98,11 +104,14 @@ impl RunningHub {
             view: None,
             analysers: Vec::new(),
             beside_portal: Router::new(),
+            practices: Vec::new(),
+            desk: None,
         };
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_practices(config, &clock)?;
+        running.start_booking(config)?;
         let mailbox = running.start_mesh(config, &clock)?;
         running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;
@@ -270,7 +279,10 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: [VIEW.to_owned()].into_iter().chain(deliveries::consumers(config)).collect(),
+        consumers: [VIEW.to_owned(), BOOKING.to_owned()]
+            .into_iter()
+            .chain(deliveries::consumers(config))
+            .collect(),
         ..Options::default()
     };
     for attempt in 1.. {

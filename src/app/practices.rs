@@ -10,7 +10,7 @@ use crate::{
     config::{
         CachingSection, ClientTlsSection, GpConnectSection, GpSection, HubConfig, KeepFor, MeshSection,
     },
-    domain::actor::{Device, Organisation, Practitioner, Reason, Requester},
+    domain::actor::{Device, Practitioner, Reason, Requester},
     flow::{
         alarm::AlarmCode,
         ask::GpSystem,
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-use super::hub::RunningHub;
+use super::{booking::organisation, hub::RunningHub};
 
 /// A password or a key in a file is a line.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -70,6 +70,7 @@ impl RunningHub {
                 }
             }
         }
+        self.practices = systems.clone();
         let policy = config.caching.as_ref().map(|caching| policy(caching, &systems));
         let cache = self
             .hub
@@ -189,12 +190,7 @@ fn ask(
 /// In whose name the hub itself asks: its own, as the caching policy's basis allows.
 fn requester(config: &HubConfig) -> Requester {
     Requester {
-        organisation: Organisation {
-            ods_code: config.hub.ods.clone(),
-            name: config.hub.name.clone(),
-            kind: "urgent-care".to_owned(),
-            telephone: config.gp_connect.telephone.clone(),
-        },
+        organisation: organisation(config),
         practitioner: Practitioner {
             id: format!("{}-prefetch", config.hub.id),
             sds_user_id: None,

@@ -76,8 +76,8 @@ pub enum ItemKind {
     /// `type`, `outcome`.
     Encounter,
     /// A booked slot: `start`, `end`, `duration` (minutes), `service`, `location`, `clinician`,
-    /// `delivery_channel`, `cancellation_reason`; `status` is `booked`, `arrived`, `attended`, `cancelled`,
-    /// `did not attend`, `discontinued` or `deleted`.
+    /// `delivery_channel`, `cancellation_reason`; `status` is `provisional`, `booked`, `arrived`, `attended`,
+    /// `cancelled`, `did not attend`, `discontinued` or `deleted`.
     Appointment,
     /// One observation of a report: `report_code`, `report`, `value_type`, `value`, `comparator`, `units`,
     /// `reference_range`, `abnormal_flags` (HL7 table 0078), `observed`, `received`, `specimen`, `method`,

@@ -198,7 +198,7 @@ impl BookingDesk {
             kind: ACT_KIND.to_owned(),
             system: OWN_SYSTEM.to_owned(),
             source_id,
-            patient: patient_of(act),
+            patient: self.patient_of(act),
             at: act.at,
             clock: self.hub.clock.quality(),
             body: cbor::encode(&summary).map(Bytes::from).unwrap_or_default(),
@@ -208,6 +208,22 @@ impl BookingDesk {
         let name = [self.hub.identity.id.as_str(), OWN_SYSTEM, ACT_KIND, &entry.source_id];
         let identity = Some(Identity::of(&name.map(str::as_bytes), &payload));
         Ok(Append { lane: Lane::of(Class::Booking), identity, payload: payload.into() })
+    }
+
+    /// The one patient that an act is about.
+    fn patient_of(&self, act: &Act) -> Option<NhsNumber> {
+        let desk = self.desk();
+        let mut numbers = act.said.iter().filter_map(|said| match said {
+            Said::Appointment(appointment) | Said::Pending(appointment) => {
+                Some(appointment.person.nhs_number)
+            }
+            Said::Attendance { appointment, .. } => {
+                desk.appointment(*appointment).map(|known| known.person.nhs_number)
+            }
+            _ => None,
+        });
+        let first = numbers.next()??;
+        numbers.all(|other| other == Some(first)).then_some(first)
     }
 
     /// After a failed write nobody knows whether the act will be there after a restart: its slots are nobody's.
@@ -295,14 +311,4 @@ fn read(hub: &Hub, file: &Path) -> Option<Kept> {
         tracing::error!(file = %file.display(), "the desk's file is of no version that this program knows");
     }
     kept.filter(|kept| *kept.desk.hub() == hub.identity.id)
-}
-
-/// The one patient that an act is about.
-fn patient_of(act: &Act) -> Option<NhsNumber> {
-    let mut numbers = act.said.iter().filter_map(|said| match said {
-        Said::Appointment(appointment) | Said::Pending(appointment) => appointment.person.nhs_number,
-        _ => None,
-    });
-    let first = numbers.next()?;
-    numbers.all(|other| other == first).then_some(first)
 }

@@ -35,9 +35,13 @@ mod journal;
 mod people;
 mod practice;
 mod reception;
+mod record;
+#[cfg(test)]
+mod tests;
 
 pub use journal::BOOKING;
 pub use reception::FrontDesk;
+pub(super) use record::event_of;
 
 use practice::Practices;
 

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub mod fake;
 mod manage;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     access::{
@@ -45,6 +49,9 @@ const HASHING_MAX: usize = 2;
 const WAITING_MAX: usize = 64;
 /// Longer than this nobody waits at a sign-in page.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// A refusal takes so long at least, whatever was wrong: an attempt at an account that exists is written to the
+/// disk, and strangers must not learn from the time it takes who works here.
+const REFUSAL_TAKES: Duration = Duration::from_millis(400);
 /// Whoever is not known by an id: what was typed there may have been a password.
 const NOBODY: &str = "(unknown)";
 
@@ -245,10 +252,11 @@ impl SignIn {
     ) -> Result<Token, SignInError> {
         let user = self.prove("sign-in", user, password, Proof::Password).await?;
         let (fresh, now) = (fresh()?, self.began.elapsed());
-        Ok(match before {
-            Some(before) => self.sessions().replace(before, user, fresh, now),
-            None => self.sessions().open(user, fresh, now),
-        })
+        let mut sessions = self.sessions();
+        if let Some(before) = before {
+            sessions.close(before);
+        }
+        Ok(sessions.open(user, fresh, now))
     }
 
     /// Goes on with a locked session, with its user's PIN or password.
@@ -298,55 +306,6 @@ impl SignIn {
         }
     }
 
-    /// Changes one's own password; every session of the user ends, and the browser gets another.
-    ///
-    /// # Errors
-    /// See [`SignInError`].
-    pub async fn change_password(
-        self: &Arc<Self>,
-        token: &str,
-        current: Secret,
-        new: Secret,
-    ) -> Result<Token, SignInError> {
-        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
-        new.check_password(&visitor.user, &visitor.name)?;
-        if new == current {
-            return Err(SignInError::Same);
-        }
-        let user = self.prove("change password", visitor.user.as_str(), current, Proof::Password).await?;
-        let password = self.hash(new).await?;
-        let own = user.as_str().to_owned();
-        let change = Command::SetPassword { user: user.clone(), password, must_change: false };
-        self.blocking(move |service| service.command(change, &own, "password", &own)).await??;
-        let mut sessions = self.sessions();
-        sessions.close_all_of(&user);
-        Ok(sessions.open(user, fresh()?, self.began.elapsed()))
-    }
-
-    /// Sets one's own PIN, or removes it.
-    ///
-    /// # Errors
-    /// See [`SignInError`].
-    pub async fn change_pin(
-        self: &Arc<Self>,
-        token: &str,
-        current: Secret,
-        pin: Option<Secret>,
-    ) -> Result<(), SignInError> {
-        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
-        if let Some(pin) = &pin {
-            pin.check_pin()?;
-        }
-        let user = self.prove("change PIN", visitor.user.as_str(), current, Proof::Password).await?;
-        let hash = match pin {
-            Some(pin) => Some(self.hash(pin).await?),
-            None => None,
-        };
-        let own = user.as_str().to_owned();
-        let change = Command::SetPin(user, hash);
-        self.blocking(move |service| service.command(change, &own, "PIN", &own)).await?
-    }
-
     /// Keeps a form that came while its session was locked.
     pub fn keep_form(&self, token: &str, form: KeptForm) {
         self.sessions().keep(token, form);
@@ -375,8 +334,13 @@ impl SignIn {
         secret: Secret,
         proof: Proof,
     ) -> Result<UserId, SignInError> {
+        let began = Instant::now();
         let user: Option<UserId> = user.trim().to_ascii_lowercase().parse().ok();
-        self.hashing(move |service| service.prove_blocking(deed, user, &secret, proof)).await?
+        let proved = self.hashing(move |service| service.prove_blocking(deed, user, &secret, proof)).await?;
+        if proved.is_err() {
+            sleep_until(began + REFUSAL_TAKES).await;
+        }
+        proved
     }
 
     fn prove_blocking(

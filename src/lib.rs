@@ -9,6 +9,7 @@
 
 pub mod domain;
 
+pub mod booking;
 pub mod codec;
 pub mod sys;
 pub mod telemetry;

@@ -118,6 +118,24 @@ impl ItemKind {
         Self::Referral,
         Self::Document,
     ];
+
+    /// Its name, as it is serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Demographics => "demographics",
+            Self::Encounter => "encounter",
+            Self::Appointment => "appointment",
+            Self::Result => "result",
+            Self::Problem => "problem",
+            Self::Medication => "medication",
+            Self::Allergy => "allergy",
+            Self::Immunisation => "immunisation",
+            Self::Document => "document",
+            Self::Referral => "referral",
+            Self::Observation => "observation",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// What one message says of one item.
@@ -173,4 +191,16 @@ pub struct Snapshot {
     pub items: Vec<ItemChange>,
     /// What was odd about the answer, as stable codes without content.
     pub faults: Vec<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_as_it_is_serialised() {
+        for kind in ItemKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{nhs_number::NhsNumber, time::Timestamp};
 
 /// The longest label of an appointment, in characters (GP Connect 1.2.7, Book an appointment).
@@ -46,7 +48,7 @@ pub struct FreeSlot {
 }
 
 /// Where an appointment takes place.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// Its id at its system.
     pub id: String,
@@ -59,7 +61,7 @@ pub struct Place {
 }
 
 /// With whom an appointment is: consumers must show the role, the name and the gender.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Clinician {
     /// Their id at their system.
     pub id: String,

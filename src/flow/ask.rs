@@ -6,6 +6,7 @@ use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
 use crate::domain::{
     actor::Requester,
+    booking::{Appointment, Reference},
     nhs_number::NhsNumber,
     record::Snapshot,
     slot::{Amendment, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Registration, SlotQuery},
@@ -81,6 +82,48 @@ pub trait GpSystem: fmt::Debug + Send + Sync {
     fn contact(&self) -> Contact {
         Contact::default()
     }
+}
+
+/// A system in whose book appointments are made by telling it: RiO and hospital systems over HL7 v2 (SIU).
+pub trait TakesBookings: fmt::Debug + Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Tells it, and waits for its acknowledgement. The same telling twice has one effect there, because both have the
+    /// same message identifier. A refusal whose outcome is [`Outcome::Unknown`] may be told again.
+    fn tell<'a>(&'a self, telling: &'a Telling) -> Asked<'a, Reference>;
+
+    /// When it last answered, and when and how it last failed to.
+    fn contact(&self) -> Contact {
+        Contact::default()
+    }
+}
+
+/// What a system is told of an appointment in its book. `Debug` shows no patient.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Telling {
+    /// What has happened.
+    pub what: Told,
+    /// The appointment as it is now.
+    pub appointment: Appointment,
+    /// The same at every attempt, and another for every other telling: at most 20 characters of `A-Z`, `a-z`, `0-9`
+    /// and `-`, fit for MSH-10.
+    pub id: String,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// What happened to an appointment (HL7 v2.4, chapter 10: trigger events).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// It was made: S12.
+    Booked,
+    /// Its words were changed: S14.
+    Amended,
+    /// It was cancelled: S15.
+    Cancelled,
+    /// The patient did not attend: S26.
+    DidNotAttend,
 }
 
 /// How asking a system has gone lately, for the list of links.

@@ -4,6 +4,7 @@
 pub mod alarm;
 pub mod aside;
 pub mod ask;
+pub mod book;
 pub mod cache;
 pub mod deliver;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod operating;
 mod parking;
 pub mod read;
 pub mod receive;
+pub mod reception;
 pub mod send;
 pub mod sign_in;
 pub mod status;

@@ -27,7 +27,7 @@ use crate::{
     access::{
         accounts::{Accounts, Attempt, Command, Proof, Refusal, UserId, Verdict},
         role::Role,
-        secret::{Cost, HashFailed, Secret, SecretHash, Unfit, UnfitPin},
+        secret::{Cost, HashFailed, Memory, Secret, SecretHash, Unfit, UnfitPin},
         sessions::{Fresh, KeptForm, Sessions, Token},
     },
     codec::cbor,
@@ -43,7 +43,7 @@ pub use manage::{NewUser, UserRow};
 
 /// A thousand accounts take about half of it.
 const FILE_BYTES_MAX: usize = 1 << 20;
-/// Secrets that are hashed at once: 38 MiB, and half the processors of a small machine.
+/// Secrets that are hashed at once: 38 MiB, which are kept, and half the processors of a small machine.
 const HASHING_MAX: usize = 2;
 /// People who may wait for that; a shift that starts together is not more.
 const WAITING_MAX: usize = 64;
@@ -100,6 +100,14 @@ pub enum SignInError {
     /// The command makes no sense.
     #[error(transparent)]
     Command(#[from] Refusal),
+    /// The accounts cannot be read at the start: the disk fails, or the file is damaged, which no crash does.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The accounts could not be written; nothing is changed.
     #[error("the accounts could not be kept")]
     Disk(#[source] io::Error),
@@ -156,6 +164,8 @@ pub struct SignIn {
     cost: Cost,
     /// What a secret is compared with when there is nobody of that name: it takes as long as with somebody.
     decoy: SecretHash,
+    /// What hashing has taken and will take again; at most [`HASHING_MAX`] are kept.
+    memories: Mutex<Vec<Memory>>,
     accounts: ArcSwap<Accounts>,
     /// Held by whoever changes the accounts, until they are on disk.
     writing: Mutex<()>,
@@ -170,7 +180,7 @@ impl SignIn {
     /// Reads the accounts in `{state}/access`; there are none at first. Blocks.
     ///
     /// # Errors
-    /// The disk's; or the file is damaged, which no crash does: the caller says so and goes on without.
+    /// [`SignInError::Unreadable`]: the caller says so and goes on without.
     pub fn open(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, state: &Path) -> Result<Arc<Self>, SignInError> {
         Self::open_at_cost(disk, clock, state, Cost::STANDARD)
     }
@@ -186,16 +196,14 @@ impl SignIn {
         cost: Cost,
     ) -> Result<Arc<Self>, SignInError> {
         let directory = state.join("access");
-        disk.create_directory(&directory).map_err(SignInError::Disk)?;
         let path = directory.join("accounts.cbor");
-        let accounts = match read_file(disk.as_ref(), &path, FILE_BYTES_MAX as u64) {
-            Ok(bytes) => cbor::decode(&bytes, FILE_BYTES_MAX)
-                .map_err(|error| SignInError::Disk(io::Error::new(io::ErrorKind::InvalidData, error)))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Accounts::default(),
-            Err(error) => return Err(SignInError::Disk(error)),
+        let accounts = match disk.create_directory(&directory).and_then(|()| read(disk.as_ref(), &path)) {
+            Ok(accounts) => accounts,
+            Err(source) => return Err(SignInError::Unreadable { path, source }),
         };
         Ok(Arc::new(Self {
-            decoy: SecretHash::of(&Secret::new(""), salt()?, cost)?,
+            decoy: SecretHash::of(&Secret::new(""), salt()?, cost, &mut Memory::default())?,
+            memories: Mutex::default(),
             disk,
             clock,
             path,
@@ -355,11 +363,11 @@ impl SignIn {
             Some((user, hash))
         });
         let Some((user, against)) = challenged else {
-            self.decoy.matches(secret);
+            self.with_memory(|memory| self.decoy.matches(secret, memory));
             self.note(NOBODY, NOBODY, deed, "unknown");
             return Err(SignInError::Refused(Denied::Unknown));
         };
-        let matched = against.matches(secret);
+        let matched = self.with_memory(|memory| against.matches(secret, memory));
         let verdict = self.count(Attempt { user: &user, proof, against: &against, matched });
         let (outcome, answer) = match verdict {
             Verdict::Right => ("done", Ok(())),
@@ -410,8 +418,23 @@ impl SignIn {
     }
 
     async fn hash(self: &Arc<Self>, secret: Secret) -> Result<SecretHash, SignInError> {
+        self.hashing(move |service| service.hash_blocking(&secret)).await?
+    }
+
+    fn hash_blocking(&self, secret: &Secret) -> Result<SecretHash, SignInError> {
         let salt = salt()?;
-        Ok(self.hashing(move |service| SecretHash::of(&secret, salt, service.cost)).await??)
+        Ok(self.with_memory(|memory| SecretHash::of(secret, salt, self.cost, memory))?)
+    }
+
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let memories = || self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = memories().pop().unwrap_or_default();
+        let done = work(&mut memory);
+        let mut memories = memories();
+        if memories.len() < HASHING_MAX {
+            memories.push(memory);
+        }
+        done
     }
 
     /// Does what hashes, when it is its turn.
@@ -463,6 +486,16 @@ impl fmt::Debug for SignIn {
 impl From<HashFailed> for SignInError {
     fn from(HashFailed: HashFailed) -> Self {
         Self::Broken("hashing failed")
+    }
+}
+
+/// The accounts in a file; none if there is no file.
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Accounts> {
+    match read_file(disk, path, FILE_BYTES_MAX as u64) {
+        Ok(bytes) => cbor::decode(&bytes, FILE_BYTES_MAX)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Accounts::default()),
+        Err(error) => Err(error),
     }
 }
 

@@ -99,6 +99,22 @@ async fn guesses_that_were_made_at_once_count_one_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_memory_of_hashing_is_kept_and_bounded() {
+    let bench = joy();
+    let entering: Vec<_> = (0..12)
+        .map(|_| {
+            let service = Arc::clone(&bench.sign_in);
+            tokio::spawn(async move { service.sign_in("joy", Secret::new(PASSWORD), None).await })
+        })
+        .collect();
+    for entered in entering {
+        assert!(entered.await.unwrap().is_ok());
+    }
+    let kept = bench.sign_in.memories.lock().unwrap().len();
+    assert!((1..=HASHING_MAX).contains(&kept), "{kept}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_a_shift_at_once_is_told_to_wait() {
     let bench = joy();
     let all = bench.sign_in.waiting.available_permits();
@@ -254,6 +270,10 @@ fn a_damaged_file_is_said_and_not_replaced() {
     disk.damage("state/access/accounts.cbor".as_ref(), 0);
     let clock = Arc::new(crate::sys::clock::SimulatedClock::default());
     let opened = SignIn::open(Arc::new(disk.clone()), clock, "state".as_ref());
-    assert!(matches!(opened, Err(SignInError::Disk(error)) if error.kind() == io::ErrorKind::InvalidData));
+    let error = opened.unwrap_err();
+    assert_eq!(error.to_string(), "state/access/accounts.cbor cannot be read");
+    assert!(
+        matches!(error, SignInError::Unreadable { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+    );
     assert!(disk.open("state/access/accounts.cbor".as_ref()).is_ok());
 }

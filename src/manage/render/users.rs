@@ -111,7 +111,7 @@ mod tests {
         (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn users_are_a_table_with_their_states() {
         let bench = bench();
         for (user, name) in [("ann", "Ann Lee"), ("joy", "Joy Okafor"), ("sam", "Sam Reed")] {

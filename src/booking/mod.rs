@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod catalogue;
+pub mod centre;
 pub mod desk;
 pub mod planner;
 pub mod search;

@@ -70,6 +70,17 @@ pub enum TokenEvent {
     },
 }
 
+/// What a counter outside the disk says of how often a ledger has begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Witness {
+    /// So often.
+    Number(u64),
+    /// There never was a counter, or it is gone.
+    Missing,
+    /// The counter was put back with the disk, or is damaged.
+    Foreign,
+}
+
 /// What a slot is to this hub.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TokenState {
@@ -197,22 +208,34 @@ impl HubLedger {
         self.incarnation
     }
 
-    /// What is to be put down at a start, before anything is sold. `counter` is what a counter says that a restored disk
-    /// does not turn back: the incarnation that began last, or the one before if the power went just then. `first` says
+    /// What is to be put down at a start, before anything is sold. `damaged` says that acts may be missing, and `first`
     /// that no earlier ledger of this hub has sold anything. Once these are durable, the counter is set to the new
-    /// incarnation, and then [`HubLedger::open`] is called.
+    /// incarnation, and then [`HubLedger::open`] is called: a power cut between leaves a ledger that is one ahead.
     ///
     /// # Errors
     /// The ledger is new, and nobody has said that it is the first.
-    pub fn begin(&self, counter: u64, first: bool, now: Timestamp) -> Result<Vec<TokenEvent>, Refusal> {
-        if self.incarnation == 0 && counter == 0 && !first {
+    pub fn begin(
+        &self,
+        witness: Witness,
+        damaged: bool,
+        first: bool,
+        now: Timestamp,
+    ) -> Result<Vec<TokenEvent>, Refusal> {
+        let known = self.incarnation;
+        let (counted, turned_back) = match witness {
+            Witness::Number(number) => (number, known < number),
+            // A counter that is gone proves nothing, unless there never was one.
+            Witness::Missing => (known, 1 < known),
+            Witness::Foreign => (known, true),
+        };
+        if known == 0 && !turned_back && !first {
             return Err(Refusal::NotFirst);
         }
         let mut events = Vec::with_capacity(2);
-        if self.incarnation < counter {
+        if turned_back || damaged {
             events.push(TokenEvent::Held { until: Timestamp(now.0.saturating_add(HORIZON_MS)) });
         }
-        events.push(TokenEvent::Began { incarnation: self.incarnation.max(counter) + 1 });
+        events.push(TokenEvent::Began { incarnation: known.max(counted) + 1 });
         Ok(events)
     }
 

@@ -3,7 +3,10 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::{
-    booking::{act::Said, token::TokenEvent},
+    booking::{
+        act::Said,
+        token::{TokenEvent, Witness},
+    },
     flow::alarm::AlarmCode,
     sys::counter::Counted,
 };
@@ -25,19 +28,13 @@ impl BookingDesk {
             Ok(Err(error)) => return self.hold(format!("the counter cannot be read: {error}")),
             Err(error) => return self.hold(format!("the counter cannot be read: {error}")),
         };
-        let known = self.desk().ledger().incarnation();
-        let turned_back = match counted {
-            Counted::Number(number) => known < number,
-            // A counter that was there and is gone, or was copied with the rest, proves nothing.
-            Counted::Missing => 0 < known,
-            Counted::Foreign => true,
+        let witness = match counted {
+            Counted::Number(number) => Witness::Number(number),
+            Counted::Missing => Witness::Missing,
+            Counted::Foreign => Witness::Foreign,
         };
-        let counter = match counted {
-            Counted::Number(number) => number,
-            Counted::Missing | Counted::Foreign => known,
-        };
-        let counter = if turned_back || writer.damaged { counter.max(known + 1) } else { counter };
-        let events = match self.desk().ledger().begin(counter, first, self.hub.now()) {
+        let begun = self.desk().ledger().begin(witness, writer.damaged, first, self.hub.now());
+        let events = match begun {
             Ok(events) => events,
             Err(refusal) => return self.hold(refusal.to_string()),
         };

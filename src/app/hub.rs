@@ -25,6 +25,7 @@ use crate::{
         hub::{Hub, Identity, Parts},
         operate::Operate,
         send::Outgoing,
+        sign_in::SignIn,
         view::{VIEW, ViewKeeper},
     },
     journal::{Journal, Log, Options, Recovery},
@@ -93,10 +94,22 @@ impl RunningHub {
             ods: config.hub.ods.clone(),
             name: config.hub.name.clone(),
         };
+        let sign_in = SignIn::open(Arc::clone(&disk), Arc::clone(&clock), state);
         let parts = Parts { identity, journal, clock: Arc::clone(&clock), disk, translate: translate_entry };
         let hub = Hub::new(parts, state, &config.centre.broker)
             .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
         report(&hub, &recovery);
+        match sign_in {
+            Ok(sign_in) => hub.set_sign_in(sign_in),
+            // Messages matter more than pages: the hub runs, and nobody can sign in until this is mended.
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the accounts cannot be read: nobody can sign in"
+                );
+            }
+        }
         let mut running = Self {
             hub,
             stop: watch::Sender::new(false),
@@ -145,9 +158,15 @@ impl RunningHub {
             .await
             .with_context(|| format!("the portal cannot listen on {}", section.listen))?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "portal");
+        let staff = self.hub.accounts().map(|sign_in| portal::Staff {
+            sign_in,
+            hub: self.hub.status().name,
+            tls: tls.is_some(),
+        });
+        let options = portal::Options { staff, names: section.names.clone() };
         let router = health::router(hubs.clone())
             .merge(mem::take(&mut self.beside_portal))
-            .merge(portal::router(hubs, portal::Options::default()));
+            .merge(portal::router(hubs, options));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             if let Err(error) = http_server::serve(listener, tls, router, stop).await {

@@ -109,6 +109,9 @@ pub struct PortalSection {
     pub certificate: Option<PathBuf>,
     /// The certificate's private key, as PEM.
     pub key: Option<PathBuf>,
+    /// DNS names under which browsers reach it. Forms sent under any other are refused.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// `[journal]`: how the journal uses the disk.

@@ -343,10 +343,7 @@ impl World {
                 let hub = &mut state.hubs[to];
                 let event = if self.variant == Variant::EpochUnchecked {
                     // As if the epochs were not compared: whatever comes is newer than all that was seen.
-                    let seen = match hub.memory.owned(&slot) {
-                        TokenState::Elsewhere { epoch } => epoch,
-                        _ => return None,
-                    };
+                    let TokenState::Elsewhere { epoch: seen } = hub.memory.owned(&slot) else { return None };
                     TokenEvent::Granted { slots: vec![(slot, epoch.max(seen + 1))] }
                 } else {
                     hub.memory.grant(&[(slot, epoch)])?

@@ -17,6 +17,8 @@ pub mod telemetry;
 pub mod journal;
 pub mod store;
 
+pub mod access;
+
 pub mod flow;
 
 pub mod manage;

@@ -31,6 +31,7 @@ use super::{
     aside::Aside,
     deliver::Delivery,
     link::Link,
+    sign_in::SignIn,
     status::{CentreStatus, Condition, HubStatus, LinkState, QueueStatus, RecentMessage, ViewStatus},
 };
 
@@ -103,6 +104,8 @@ pub struct Hub {
     pub(super) records: ArcSwapOption<View>,
     /// Kept answers, if there is a cache.
     pub(super) cache: OnceLock<Arc<Cache>>,
+    /// Accounts and sessions, if people can sign in.
+    pub(super) sign_in: OnceLock<Arc<SignIn>>,
 }
 
 impl Hub {
@@ -147,6 +150,7 @@ impl Hub {
             refused_full: AtomicU64::new(0),
             refused_ms: AtomicU64::new(0),
             wan: OnceLock::new(),
+            sign_in: OnceLock::new(),
             links: Mutex::default(),
             deliveries: Mutex::default(),
             recent: Mutex::default(),
@@ -236,6 +240,13 @@ impl Hub {
     pub fn set_wan_switch(&self, relay: Arc<Relay>) {
         if self.wan.set(relay).is_err() {
             tracing::warn!("the hub has a WAN switch already");
+        }
+    }
+
+    /// Gives the hub its accounts, so that operators can look after them; once, at its start.
+    pub fn set_sign_in(&self, sign_in: Arc<SignIn>) {
+        if self.sign_in.set(sign_in).is_err() {
+            tracing::warn!("the hub has its accounts already");
         }
     }
 

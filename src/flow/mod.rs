@@ -19,6 +19,7 @@ pub mod read;
 pub mod receive;
 pub mod reception;
 pub mod send;
+pub mod sign_in;
 pub mod status;
 pub mod view;
 pub mod words;

@@ -16,7 +16,7 @@ use crate::domain::{
 
 pub use parked::{CENTRE, ParkedEntry, Preview, Resend, ResendWhat};
 
-use super::status::HubStatus;
+use super::{sign_in::SignIn, status::HubStatus};
 
 /// A hub, as its operators see it.
 pub trait Operate: Send + Sync {
@@ -68,6 +68,11 @@ pub trait Operate: Send + Sync {
 
     /// Checks everything the hub depends on. May take seconds.
     fn doctor(&self) -> Vec<Check>;
+
+    /// The hub's accounts; none where nobody can sign in.
+    fn sign_in(&self) -> Option<&SignIn> {
+        None
+    }
 
     /// Whether the demonstration's WAN switch is on; nothing where there is no switch.
     fn wan(&self) -> Option<bool> {

@@ -20,6 +20,7 @@ use super::{
     },
     receive::{Quarantined, decode},
     send::{Parked, name_of},
+    sign_in::SignIn,
     status::{DeliveryStatus, HubStatus, LinkState},
 };
 
@@ -121,6 +122,10 @@ impl Operate for Hub {
             checks.push(Check { name, state, detail: alarm.text, next_step: alarm.next_step.to_owned() });
         }
         checks
+    }
+
+    fn sign_in(&self) -> Option<&SignIn> {
+        self.sign_in.get().map(AsRef::as_ref)
     }
 
     fn wan(&self) -> Option<bool> {

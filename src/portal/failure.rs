@@ -17,6 +17,7 @@ pub(super) enum Failure {
     WrongMethod,
     BadForm,
     ForeignForm,
+    StaleForm,
     NoSuchSwitch,
     NoAnswer,
     Broken,
@@ -50,6 +51,12 @@ impl Failure {
                 StatusCode::FORBIDDEN,
                 "The form did not come from this page",
                 "For safety, forms are taken only from the portal’s own pages, under its own address.",
+            ),
+            Self::StaleForm => (
+                StatusCode::FORBIDDEN,
+                "The form is out of date",
+                "Nothing was changed. Somebody signed in or out since the page was loaded: go back, load the page \
+                 again, and send the form once more.",
             ),
             Self::NoSuchSwitch => (
                 StatusCode::NOT_FOUND,

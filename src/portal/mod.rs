@@ -1,13 +1,19 @@
-//! The hub's web pages and their JSON: what a caretaker, an IT team and a visitor see without signing in.
+//! The hub's web pages and their JSON: the status for everybody, and pages for the staff who sign in.
 //!
 //! Pages work without JavaScript; with it, their parts refresh each second. Nothing is loaded from elsewhere.
 
 mod api;
 mod assets;
 mod failure;
+mod forbidden;
+mod frame;
 mod origin;
+mod path;
+mod session;
+mod sign_in;
 #[cfg(test)]
 mod tests;
+mod users;
 mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -29,7 +35,11 @@ use crate::{
 };
 
 use failure::Failure;
+use frame::Errors;
+use session::Door;
 use view::HubView;
+
+pub use session::Staff;
 
 /// The longest form has two short fields.
 const FORM_BYTES_MAX: usize = 4 << 10;
@@ -46,12 +56,19 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 pub struct Options {
     /// DNS names under which browsers may send forms, besides `localhost` and plain IP addresses.
     pub names: Vec<String>,
+    /// Who may sign in; nobody can without.
+    pub staff: Option<Staff>,
 }
 
 /// The portal of one hub, or of all hubs of a demonstration. Has a fallback, so merge others into it.
 pub fn router(hubs: Vec<Arc<dyn Operate>>, options: Options) -> Router {
-    let hubs = Hubs { all: Arc::from(hubs), names: Arc::from(options.names) };
+    let names: Arc<[String]> = Arc::from(options.names);
+    let door = options.staff.map(|staff| Door::new(staff, Arc::clone(&names)));
+    let staff_pages =
+        door.as_ref().map_or_else(Router::new, |door| sign_in::pages(door).merge(users::pages(door)));
+    let hubs = Hubs { all: Arc::from(hubs), names, door };
     Router::new()
+        .merge(staff_pages)
         .route("/", get(live_page))
         .route("/live", get(live_parts))
         .route("/status", get(status_page))
@@ -72,6 +89,7 @@ pub fn router(hubs: Vec<Arc<dyn Operate>>, options: Options) -> Router {
 struct Hubs {
     all: Arc<[Arc<dyn Operate>]>,
     names: Arc<[String]>,
+    door: Option<Door>,
 }
 
 impl Hubs {
@@ -91,6 +109,17 @@ impl Hubs {
         let switch = |wan: Option<bool>| if controls == Controls::Shown { wan } else { None };
         Ok(statuses.iter().map(|(status, wan)| HubView::new(status, switch(*wan))).collect())
     }
+
+    fn page(&self, refresh: &'static str, hubs: Vec<HubView>) -> Result<Html<String>, Failure> {
+        let (title, place) = match hubs.as_slice() {
+            [hub] => (format!("Status of {}", hub.name), hub.name.clone()),
+            many => (format!("Status of {} hubs", many.len()), format!("{} hubs", many.len())),
+        };
+        let frame = Frame { sign_in: self.door.is_some(), ..Frame::new(&title, &place) };
+        let heading = if hubs.len() == 1 { "Hub status" } else { "Hubs’ status" };
+        let page = LivePage { frame, script: &assets::SCRIPT.path, heading, refresh, hubs };
+        Ok(Html(page.render()?))
+    }
 }
 
 /// Whether a page has things to press.
@@ -107,17 +136,26 @@ struct Frame {
     home: &'static str,
     stylesheet: &'static str,
     icon: &'static str,
+    /// Whether to offer signing in.
+    sign_in: bool,
 }
 
 impl Frame {
     fn new(title: &str, place: &str) -> Self {
         Self {
+            sign_in: false,
             title: format!("{title} – polygate"),
             place: place.to_owned(),
             home: "/",
             stylesheet: &assets::STYLESHEET.path,
             icon: &assets::ICON.path,
         }
+    }
+
+    /// The frame of a page with a form: if it has errors, the title says so first.
+    fn titled(title: &str, place: &str, errors: &Errors) -> Self {
+        let error = if errors.is_empty() { "" } else { "Error: " };
+        Self::new(&format!("{error}{title}"), place)
     }
 }
 
@@ -144,8 +182,13 @@ struct WanForm {
     connected: bool,
 }
 
-async fn live_page(State(hubs): State<Hubs>) -> Result<Html<String>, Failure> {
-    page("/live", hubs.views(Controls::Shown).await?)
+/// `GET /`: everybody's status page; those who are signed in begin at their own.
+async fn live_page(State(hubs): State<Hubs>, headers: HeaderMap) -> Result<Response, Failure> {
+    if let Some((visitor, _)) = hubs.door.as_ref().and_then(|door| door.visitor(&headers)) {
+        return Ok(Redirect::to(frame::home(&visitor)).into_response());
+    }
+    let page = hubs.page("/live", hubs.views(Controls::Shown).await?)?;
+    Ok(page.into_response())
 }
 
 async fn live_parts(State(hubs): State<Hubs>) -> Result<Html<String>, Failure> {
@@ -153,22 +196,11 @@ async fn live_parts(State(hubs): State<Hubs>) -> Result<Html<String>, Failure> {
 }
 
 async fn status_page(State(hubs): State<Hubs>) -> Result<Html<String>, Failure> {
-    page("/status/live", hubs.views(Controls::Hidden).await?)
+    hubs.page("/status/live", hubs.views(Controls::Hidden).await?)
 }
 
 async fn status_parts(State(hubs): State<Hubs>) -> Result<Html<String>, Failure> {
     Ok(Html(LiveParts { hubs: hubs.views(Controls::Hidden).await? }.render()?))
-}
-
-fn page(refresh: &'static str, hubs: Vec<HubView>) -> Result<Html<String>, Failure> {
-    let (title, place) = match hubs.as_slice() {
-        [hub] => (format!("Status of {}", hub.name), hub.name.clone()),
-        many => (format!("Status of {} hubs", many.len()), format!("{} hubs", many.len())),
-    };
-    let frame = Frame::new(&title, &place);
-    let heading = if hubs.len() == 1 { "Hub status" } else { "Hubs’ status" };
-    let page = LivePage { frame, script: &assets::SCRIPT.path, heading, refresh, hubs };
-    Ok(Html(page.render()?))
 }
 
 /// `POST /wan`: cuts or restores the demonstration's WAN, then shows the page again.

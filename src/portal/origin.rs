@@ -1,4 +1,5 @@
-//! Whether a form was sent by one of our own pages: there are no sessions yet that a token could be tied to.
+//! Whether a form was sent by one of our own pages, as the browser says: checked besides the session's own token,
+//! and alone where there is no session.
 
 use std::net::{IpAddr, SocketAddr};
 

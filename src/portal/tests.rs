@@ -1,5 +1,7 @@
 //! The portal as a browser meets it, over hubs that are not there.
 
+mod staff;
+
 use std::sync::Arc;
 
 use axum::{

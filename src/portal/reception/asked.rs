@@ -108,14 +108,15 @@ fn numbered<'a>(words: &'a [&'a str], search: &mut PersonSearch) -> Result<Rest<
     for (index, word) in words.iter().enumerate() {
         let word = if index == 0 { international.unwrap_or(word) } else { word };
         let plain: String = word.chars().filter(|c| !matches!(c, '-' | '(' | ')')).collect();
-        if !is_digits(&plain) {
+        let prefix = index == 0 && international == Some("");
+        if !is_digits(&plain) && !prefix {
             break;
         }
         digits.push_str(&plain);
         count = index + 1;
     }
     let after = words.get(count..).unwrap_or_default();
-    if count == 0 {
+    if digits.is_empty() {
         return Ok(None);
     }
     if international.is_some() {

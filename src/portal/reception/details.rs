@@ -62,7 +62,10 @@ impl DetailsForm {
         ] {
             let length = characters(text);
             if most < length {
-                errors.add(id, format!("Shorten this to {most} characters: it has {length}. Nothing was cut off"));
+                errors.add(
+                    id,
+                    format!("Shorten this to {most} characters: it has {length}. Nothing was cut off"),
+                );
             }
         }
         let reminder = self.read_reminder(&mut errors);
@@ -87,7 +90,10 @@ impl DetailsForm {
             return String::new();
         }
         telephone(&self.reminder_number).unwrap_or_else(|| {
-            errors.add("reminder-number", "Enter the number for the reminder, 10 or 11 digits, or untick the reminder");
+            errors.add(
+                "reminder-number",
+                "Enter the number for the reminder, 10 or 11 digits, or untick the reminder",
+            );
             String::new()
         })
     }

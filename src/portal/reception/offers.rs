@@ -102,7 +102,8 @@ impl OfferView {
     pub fn of(run: &[Offer], now: Timestamp) -> Option<Self> {
         let (first, last) = (run.first()?, run.last()?);
         let seen = run.iter().map(|offer| offer.seen).min()?;
-        let worst = run.iter().find(|offer| matches!(offer.promise, Promise::Provisional(_))).unwrap_or(first);
+        let worst =
+            run.iter().find(|offer| matches!(offer.promise, Promise::Provisional(_))).unwrap_or(first);
         let slots = if run.len() == 1 { String::new() } else { format!(", {} slots", run.len()) };
         Some(Self {
             key: first.key.to_string(),
@@ -213,7 +214,8 @@ fn follows(last: &Offer, next: &Offer) -> bool {
     };
     same_session
         && last.end == next.start
-        && (&last.service, &last.service_name, last.channel) == (&next.service, &next.service_name, next.channel)
+        && (&last.service, &last.service_name, last.channel)
+            == (&next.service, &next.service_name, next.channel)
 }
 
 #[cfg(test)]

@@ -172,9 +172,12 @@ impl PersonForm {
         match NhsNumber::parse(&self.nhs_number) {
             Ok(number) => return Some(number),
             Err(InvalidNhsNumber::Absent) => {}
-            Err(InvalidNhsNumber::NotTenDigits) => errors.add("nhs-number", "Enter 10 digits, such as 999 000 0018"),
+            Err(InvalidNhsNumber::NotTenDigits) => {
+                errors.add("nhs-number", "Enter 10 digits, such as 999 000 0018")
+            }
             Err(InvalidNhsNumber::CheckDigit) => {
-                errors.add("nhs-number", "Check the NHS number: its last digit does not agree with the others");
+                errors
+                    .add("nhs-number", "Check the NHS number: its last digit does not agree with the others");
             }
             Err(InvalidNhsNumber::Filler) => {
                 errors.add("nhs-number", "Enter the patient’s own NHS number, or leave it empty");
@@ -207,7 +210,8 @@ impl PersonForm {
         let parts = [&self.birth_day, &self.birth_month, &self.birth_year].map(|part| part.trim());
         if parts.iter().all(|part| part.is_empty()) {
             if self.nhs_number.trim().is_empty() {
-                errors.add("birth-day", "Enter the date of birth, or the NHS number if the date is not known");
+                errors
+                    .add("birth-day", "Enter the date of birth, or the NHS number if the date is not known");
             }
             return None;
         }

@@ -87,9 +87,13 @@ impl WishForm {
     }
 
     pub fn lengths(&self) -> Vec<Choice> {
-        [("1", "One slot"), ("2", "Two slots, one after the other"), ("3", "Three slots, one after the other")]
-            .map(|(value, label)| Choice::new(value, label, self.slots() == value.parse().unwrap_or(0)))
-            .into()
+        [
+            ("1", "One slot"),
+            ("2", "Two slots, one after the other"),
+            ("3", "Three slots, one after the other"),
+        ]
+        .map(|(value, label)| Choice::new(value, label, self.slots() == value.parse().unwrap_or(0)))
+        .into()
     }
 
     /// How many adjacent slots are wanted.
@@ -156,7 +160,10 @@ impl WishForm {
         } else if until < from {
             errors.add("until", "Enter a day that is not before the first one");
         } else if times::later(from, DAYS_MAX) <= until {
-            errors.add("until", format!("Enter a day within {DAYS_MAX} days: systems answer for no more at once"));
+            errors.add(
+                "until",
+                format!("Enter a day within {DAYS_MAX} days: systems answer for no more at once"),
+            );
         }
         (from, until)
     }

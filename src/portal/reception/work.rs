@@ -4,18 +4,13 @@ use std::sync::Arc;
 
 use crate::domain::{
     booking::{
-        Answer, Appointment, AppointmentId, Done, Offer, OfferKey, Person, Plan, RequestId, SlotSearch, SlotsFound,
-        VisitPart,
+        Answer, Appointment, AppointmentId, Done, Offer, OfferKey, Person, Plan, RequestId, SlotSearch,
+        SlotsFound, VisitPart,
     },
     time::Timestamp,
 };
 
-use super::{
-    details::DetailsForm,
-    drafts::Shed,
-    visit::VisitForm,
-    wish::WishForm,
-};
+use super::{details::DetailsForm, drafts::Shed, visit::VisitForm, wish::WishForm};
 use crate::flow::reception::PersonFound;
 
 /// What the patient was looked for.
@@ -109,6 +104,8 @@ pub(super) struct Work {
     /// The request that is being carried out.
     pub sent: Option<RequestId>,
     pub outcome: Option<Answer>,
+    /// What was offered after a lost race.
+    pub next: Vec<Vec<Offer>>,
 }
 
 impl Work {
@@ -124,8 +121,10 @@ impl Work {
 
     /// Chooses times. What was checked before is to be checked again.
     pub fn choose(&mut self, chosen: Vec<Vec<Offer>>) {
-        self.chosen = chosen;
-        self.change();
+        if !self.is_over() {
+            self.chosen = chosen;
+            self.change();
+        }
     }
 
     /// Something that is to be booked has changed: it is another request from now on.

@@ -97,6 +97,9 @@ pub(super) async fn details(
     Sent(form): Sent<DetailsForm>,
 ) -> Page {
     let (draft, work) = counter.work(&signed, &draft)?;
+    if work.is_over() {
+        return to(&format!("/book/{draft}/outcome"));
+    }
     if let Err(errors) = form.read() {
         return details_shown(&counter, &signed, draft, &work, errors, form);
     }

@@ -126,8 +126,8 @@ impl Reception for FakeDesk {
         deed: Deed,
     ) -> Answering<'a, Result<Answer, Refused>> {
         let mut state = self.state();
-        let result = match (state.answers.get(&request), state.refuse.take()) {
-            (Some(answer), _) => Ok(answer.clone()),
+        let result = match (state.answers.get(&request).cloned(), state.refuse.take()) {
+            (Some(answer), _) => Ok(answer),
             (None, Some(refused)) => Err(refused),
             (None, None) => {
                 let answer = state.carry_out(request, &deed);

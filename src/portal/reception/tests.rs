@@ -121,7 +121,8 @@ impl Browser {
 
     /// Sends a form; each value is escaped here.
     async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Got {
-        let fields = fields.iter().chain(std::iter::once(&("csrf", self.csrf.as_str())));
+        let csrf = ("csrf", self.csrf.as_str());
+        let fields = fields.iter().chain(std::iter::once(&csrf));
         let pairs: Vec<String> = fields.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let request = Request::post(path)
             .header(header::ORIGIN, ORIGIN)

@@ -29,7 +29,7 @@ async fn people_are_found_shown_with_their_source_and_never_chosen_by_themselves
     let page = browser.get(&person).await.shown();
     assert!(
         page.contains("Appointments to come")
-            && page.contains("25-Nov-2026 11:35")
+            && page.contains("25-Nov-2026 11:05")
             && page.contains("F84004")
     );
     assert!(!page.contains("<title>OKAFOR"), "nor does a title");

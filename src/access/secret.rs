@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
 
 use super::accounts::UserId;
@@ -174,6 +174,11 @@ impl Cost {
     }
 }
 
+/// The memory that hashing takes, to be used again and again: taken and given back for each hash, 19 MiB would stay
+/// with every thread that once hashed.
+#[derive(Default)]
+pub struct Memory(Vec<Block>);
+
 /// A secret's argon2id hash (RFC 9106), with what it takes to compute it again.
 #[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]
 pub struct SecretHash {
@@ -194,13 +199,13 @@ impl SecretHash {
     ///
     /// # Errors
     /// The cost is not one that argon2 knows, or more than this program computes.
-    pub fn of(secret: &Secret, salt: [u8; 16], cost: Cost) -> Result<Self, HashFailed> {
-        Ok(Self { cost, salt, digest: digest(secret, &salt, cost).ok_or(HashFailed)? })
+    pub fn of(secret: &Secret, salt: [u8; 16], cost: Cost, memory: &mut Memory) -> Result<Self, HashFailed> {
+        Ok(Self { cost, salt, digest: digest(secret, &salt, cost, memory).ok_or(HashFailed)? })
     }
 
     /// Whether this is the secret. Takes as long as [`SecretHash::of`], whatever comes out.
-    pub fn matches(&self, secret: &Secret) -> bool {
-        let Some(digest) = digest(secret, &self.salt, self.cost) else { return false };
+    pub fn matches(&self, secret: &Secret, memory: &mut Memory) -> bool {
+        let Some(digest) = digest(secret, &self.salt, self.cost, memory) else { return false };
         let differing = digest.iter().zip(&self.digest).fold(0, |bits, (one, other)| bits | (one ^ other));
         std::hint::black_box(differing) == 0
     }
@@ -212,16 +217,23 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-fn digest(secret: &Secret, salt: &[u8], cost: Cost) -> Option<[u8; 32]> {
+fn digest(secret: &Secret, salt: &[u8], cost: Cost, memory: &mut Memory) -> Option<[u8; 32]> {
     if !cost.is_affordable() {
         return None;
     }
     let parameters = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).ok()?;
+    memory.0.resize(memory.0.len().max(parameters.block_count()), Block::new());
+    let blocks = memory.0.get_mut(..parameters.block_count())?;
     let mut digest = [0; 32];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
-        .hash_password_into(secret.0.as_bytes(), salt, &mut digest)
-        .ok()?;
-    Some(digest)
+    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters).hash_password_into_with_memory(
+        secret.0.as_bytes(),
+        salt,
+        &mut digest,
+        &mut *blocks,
+    );
+    // What is left in memory was made of the secret.
+    blocks.fill(Block::new());
+    done.ok().map(|()| digest)
 }
 
 #[cfg(test)]
@@ -284,10 +296,10 @@ mod tests {
     #[test]
     fn a_hash_knows_its_secret_and_no_other() {
         let secret = Secret::new("correct horse battery");
-        let hash = SecretHash::of(&secret, [7; 16], CHEAP).unwrap();
-        assert!(hash.matches(&secret));
-        assert!(!hash.matches(&Secret::new("correct horse batterz")));
-        assert_ne!(hash, SecretHash::of(&secret, [8; 16], CHEAP).unwrap());
+        let hash = SecretHash::of(&secret, [7; 16], CHEAP, &mut Memory::default()).unwrap();
+        assert!(hash.matches(&secret, &mut Memory::default()));
+        assert!(!hash.matches(&Secret::new("correct horse batterz"), &mut Memory::default()));
+        assert_ne!(hash, SecretHash::of(&secret, [8; 16], CHEAP, &mut Memory::default()).unwrap());
     }
 
     #[test]
@@ -295,7 +307,13 @@ mod tests {
         // As the reference program computes it; RFC 9106 has vectors with key and associated data only:
         // echo -n "correct horse battery" | argon2 polygate-testing -id -v 13 -k 19456 -t 2 -p 1 -l 32
         let salt = *b"polygate-testing";
-        let hash = SecretHash::of(&Secret::new("correct horse battery"), salt, Cost::STANDARD).unwrap();
+        let hash = SecretHash::of(
+            &Secret::new("correct horse battery"),
+            salt,
+            Cost::STANDARD,
+            &mut Memory::default(),
+        )
+        .unwrap();
         let hex: String = hash.digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "10f9355d3843ce554651f84c7fb811baeb5a314ea1e156427742d932e73e4d78");
     }
@@ -303,15 +321,15 @@ mod tests {
     #[test]
     fn a_hash_that_would_take_all_memory_matches_nothing() {
         let dear = Cost { memory_kib: u32::MAX, ..Cost::STANDARD };
-        assert_eq!(SecretHash::of(&Secret::new("x"), [0; 16], dear), Err(HashFailed));
+        assert_eq!(SecretHash::of(&Secret::new("x"), [0; 16], dear, &mut Memory::default()), Err(HashFailed));
         let hash = SecretHash { cost: dear, salt: [0; 16], digest: [0; 32] };
-        assert!(!hash.matches(&Secret::new("x")));
+        assert!(!hash.matches(&Secret::new("x"), &mut Memory::default()));
     }
 
     #[test]
     fn nothing_secret_is_shown() {
         let secret = Secret::new("correct horse battery");
-        let hash = SecretHash::of(&secret, [7; 16], CHEAP).unwrap();
+        let hash = SecretHash::of(&secret, [7; 16], CHEAP, &mut Memory::default()).unwrap();
         let shown = format!("{secret:?} {hash:?}");
         assert_eq!(shown, "Secret(…) SecretHash { cost: Cost { memory_kib: 8, passes: 1, lanes: 1 }, .. }");
     }

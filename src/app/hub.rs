@@ -20,9 +20,12 @@ use crate::{
     config::{HubConfig, PortalSection},
     flow::{
         alarm::AlarmCode,
+        ask::GpSystem,
+        book::{BOOKING, FrontDesk},
         hub::{Hub, Identity, Parts},
         operate::Operate,
         send::Outgoing,
+        sign_in::SignIn,
         view::{VIEW, ViewKeeper},
     },
     journal::{Journal, Log, Options, Recovery},
@@ -66,6 +69,10 @@ pub struct RunningHub {
     pub(super) analysers: Vec<AnalyserThread>,
     /// What the portal is to serve beside its own pages.
     pub(super) beside_portal: Router,
+    /// The practices' systems that can be asked.
+    pub(super) practices: Vec<Arc<dyn GpSystem>>,
+    /// The reception desk.
+    pub(super) desk: Option<FrontDesk>,
 }
 
 impl RunningHub {
@@ -87,10 +94,22 @@ impl RunningHub {
             ods: config.hub.ods.clone(),
             name: config.hub.name.clone(),
         };
+        let sign_in = SignIn::open(Arc::clone(&disk), Arc::clone(&clock), state);
         let parts = Parts { identity, journal, clock: Arc::clone(&clock), disk, translate: translate_entry };
         let hub = Hub::new(parts, state, &config.centre.broker)
             .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
         report(&hub, &recovery);
+        match sign_in {
+            Ok(sign_in) => hub.set_sign_in(sign_in),
+            // Messages matter more than pages: the hub runs, and nobody can sign in until this is mended.
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the accounts cannot be read: nobody can sign in"
+                );
+            }
+        }
         let mut running = Self {
             hub,
             stop: watch::Sender::new(false),
@@ -98,11 +117,14 @@ impl RunningHub {
             view: None,
             analysers: Vec::new(),
             beside_portal: Router::new(),
+            practices: Vec::new(),
+            desk: None,
         };
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_practices(config, &clock)?;
+        running.start_booking(config)?;
         let mailbox = running.start_mesh(config, &clock)?;
         running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;
@@ -136,9 +158,15 @@ impl RunningHub {
             .await
             .with_context(|| format!("the portal cannot listen on {}", section.listen))?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "portal");
+        let staff = self.hub.accounts().map(|sign_in| portal::Staff {
+            sign_in,
+            hub: self.hub.status().name,
+            tls: tls.is_some(),
+        });
+        let options = portal::Options { staff, names: section.names.clone() };
         let router = health::router(hubs.clone())
             .merge(mem::take(&mut self.beside_portal))
-            .merge(portal::router(hubs, portal::Options::default()));
+            .merge(portal::router(hubs, options));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             if let Err(error) = http_server::serve(listener, tls, router, stop).await {
@@ -270,7 +298,10 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: [VIEW.to_owned()].into_iter().chain(deliveries::consumers(config)).collect(),
+        consumers: [VIEW.to_owned(), BOOKING.to_owned()]
+            .into_iter()
+            .chain(deliveries::consumers(config))
+            .collect(),
         ..Options::default()
     };
     for attempt in 1.. {

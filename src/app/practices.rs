@@ -10,7 +10,7 @@ use crate::{
     config::{
         CachingSection, ClientTlsSection, GpConnectSection, GpSection, HubConfig, KeepFor, MeshSection,
     },
-    domain::actor::{Device, Organisation, Practitioner, Reason, Requester},
+    domain::actor::{Device, Practitioner, Reason, Requester},
     flow::{
         alarm::AlarmCode,
         ask::GpSystem,
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-use super::hub::RunningHub;
+use super::{booking::organisation, hub::RunningHub};
 
 /// A password or a key in a file is a line.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -70,17 +70,15 @@ impl RunningHub {
                 }
             }
         }
+        self.practices = systems.clone();
         let policy = config.caching.as_ref().map(|caching| policy(caching, &systems));
         let cache = self
             .hub
             .open_cache(&config.hub.state.join("cache"), policy)
             .context("the records kept of other systems cannot be looked after")?;
-        if let Some(caching) = config.caching.as_ref().filter(|caching| 0 < caching.prefetch_hours) {
-            let options = cache::Options {
-                requester,
-                per_minute: caching.prefetch_per_minute,
-                ahead: Duration::from_secs(caching.prefetch_hours * 3600),
-            };
+        if let Some(caching) = &config.caching {
+            let (systems, options) = ahead(caching, systems, requester);
+            // Also where nothing is asked for ahead: it is what removes the answers whose time has ended.
             let prefetch = Prefetch::new(Arc::clone(&self.hub), cache, systems, options);
             self.tasks.spawn(prefetch.run(self.stop.subscribe()));
         }
@@ -192,12 +190,7 @@ fn ask(
 /// In whose name the hub itself asks: its own, as the caching policy's basis allows.
 fn requester(config: &HubConfig) -> Requester {
     Requester {
-        organisation: Organisation {
-            ods_code: config.hub.ods.clone(),
-            name: config.hub.name.clone(),
-            kind: "urgent-care".to_owned(),
-            telephone: config.gp_connect.telephone.clone(),
-        },
+        organisation: organisation(config),
         practitioner: Practitioner {
             id: format!("{}-prefetch", config.hub.id),
             sds_user_id: None,
@@ -214,6 +207,20 @@ fn requester(config: &HubConfig) -> Requester {
         },
         reason: Reason::DirectCare,
     }
+}
+
+/// Whom to ask ahead, and how; nobody, if no hours ahead are configured.
+fn ahead(
+    caching: &CachingSection,
+    systems: Vec<Arc<dyn GpSystem>>,
+    requester: Requester,
+) -> (Vec<Arc<dyn GpSystem>>, cache::Options) {
+    let options = cache::Options {
+        requester,
+        per_minute: caching.prefetch_per_minute,
+        ahead: Duration::from_secs(caching.prefetch_hours * 3600),
+    };
+    (if caching.prefetch_hours == 0 { Vec::new() } else { systems }, options)
 }
 
 fn policy(caching: &CachingSection, systems: &[Arc<dyn GpSystem>]) -> CachePolicy {
@@ -237,4 +244,58 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     let text = text.trim();
     anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{nhs_number::NhsNumber, record::Snapshot},
+        store::cache::CacheTime,
+        sys::clock::SystemClock,
+    };
+
+    /// A folder of its own that goes with the test.
+    struct Folder(std::path::PathBuf);
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_ended_is_removed_also_where_nothing_is_asked_ahead() {
+        let folder = Folder(std::env::temp_dir().join(format!("polygate-answers-{}", std::process::id())));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let path = folder.0.join("polygate.toml");
+        let text = "[hub]\nid = \"north\"\nods = \"5LC01\"\nname = \"North\"\nstate = \"state\"\n\
+            [centre]\nbroker = \"mqtt://127.0.0.1:1\"\nca = \"ca.pem\"\ncertificate = \"a.pem\"\nkey = \"a.key\"\n\
+            [journal]\ncapacity-mib = 64\nfloor-mib = 0\n\
+            [caching]\nbasis = \"agreement 7\"\nsystems = [\"emis\"]\nhours = 1\nkeep-for = \"all-asked\"\nprefetch-hours = 0\n\
+            [[emis]]\nname = \"emis\"\nods = \"E87001\"\ngp-connect = \"http://127.0.0.1:1/gpconnect\"\n\
+            asid = \"918999198738\"\n[gp-connect]\nasid = \"200000000359\"\n";
+        std::fs::write(&path, text).unwrap();
+        let config = HubConfig::load(&path).unwrap();
+        let running = RunningHub::start(&config).await.unwrap();
+
+        let allowed = policy(config.caching.as_ref().unwrap(), &[]);
+        // The cache is open: this gives the one that there is.
+        let cache = running.hub.open_cache(&config.hub.state.join("cache"), Some(allowed)).unwrap();
+        let now = SystemClock.now();
+        let snapshot = Snapshot {
+            system: "emis".to_owned(),
+            nhs_number: NhsNumber::parse("9990000018").unwrap(),
+            as_at: now,
+            identifiers: Vec::new(),
+            items: Vec::new(),
+            faults: Vec::new(),
+        };
+        let time = CacheTime { wall: now, elapsed: Duration::ZERO };
+        cache.keep(snapshot, CacheFor::AllAsked, time).unwrap();
+        assert_eq!(cache.count(), 1);
+        tokio::time::sleep(Duration::from_secs(3600 + 300)).await;
+        assert_eq!(cache.count(), 0);
+        running.end().await;
+    }
 }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "centre")]
 pub mod centre;
+mod user;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -17,9 +18,11 @@ use crate::{
     config::{ConfigError, HubConfig},
     domain::{
         ids::{Class, HubId},
+        nhs_number::NhsNumber,
+        record::ItemKind,
         time::Timestamp,
     },
-    flow::operate::{MessageFilter, MessageId, ResendWhat},
+    flow::operate::{CaseId, MessageFilter, MessageId, ResendWhat},
     manage::{
         client::{self, Exit, Output},
         protocol::AdminRequest,
@@ -78,6 +81,15 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Look after the accounts with which people sign in at the portal
+    #[command(subcommand)]
+    User(user::User),
+    /// Show one patient's record from all systems, or throw away what is kept of practices' answers
+    #[command(subcommand)]
+    Record(Record),
+    /// Decide who is who, where systems give one NHS number and the hub will not guess
+    #[command(subcommand)]
+    Match(Match),
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +209,80 @@ enum Parked {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Record {
+    /// Show which systems say how much of a patient, and what may be missing
+    Show {
+        #[command(flatten)]
+        asked: Asked,
+        #[command(flatten)]
+        patient: Patient,
+        /// Only this kind of item, such as result or allergy
+        #[arg(long, value_parser = item_kind)]
+        kind: Option<ItemKind>,
+        /// Show its content too, for this reason, which goes on record
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+    /// Throw away what practices answered about a patient and is kept for a while
+    Purge {
+        #[command(flatten)]
+        asked: Asked,
+        #[command(flatten)]
+        patient: Patient,
+        /// Why; goes on record
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// A patient on the command line.
+#[derive(Debug, Args)]
+struct Patient {
+    /// Ten digits, in one or 3-3-4
+    // Read once all arguments are there: the parser's own complaint would repeat what was typed.
+    #[arg(required = true, value_name = "NHS-NUMBER")]
+    nhs_number: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Match {
+    /// List the cases in which people must decide
+    List(Asked),
+    /// Show one case: who gave the number, who holds it, and in what they differ
+    Show {
+        #[command(flatten)]
+        asked: Asked,
+        /// 16 hexadecimal digits, as `match list` shows them
+        id: CaseId,
+        /// Show who they are too, for this reason, which goes on record
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+    /// They are one patient: link those who gave the number to those who hold it
+    Link(Decision),
+    /// They are not: the number is not theirs
+    KeepApart(Decision),
+}
+
+#[derive(Debug, Args)]
+struct Decision {
+    #[command(flatten)]
+    asked: Asked,
+    /// 16 hexadecimal digits, as `match list` shows them
+    id: CaseId,
+    /// Why; it is kept with the decision
+    #[arg(long)]
+    reason: String,
+}
+
+fn item_kind(text: &str) -> Result<ItemKind, String> {
+    ItemKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+        let names = ItemKind::ALL.map(ItemKind::name).join(", ");
+        format!("it is one of {names}")
+    })
+}
+
 fn moment(text: &str) -> Result<Timestamp, String> {
     let moment: jiff::Timestamp = text.parse().map_err(|_| "write it as 2026-01-31T09:00:00Z".to_owned())?;
     Ok(Timestamp(moment.as_millisecond()))
@@ -228,6 +314,9 @@ fn act(command: Command) -> Exit {
         Command::Doctor(asked) => ask(&asked, &AdminRequest::Doctor),
         Command::Message(message) => ask_message(message),
         Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
+        Command::User(user) => ask_user(user),
+        Command::Record(record) => ask_record(record),
+        Command::Match(case) => ask_match(case),
     }
 }
 
@@ -240,6 +329,50 @@ fn ask_parked(parked: Parked) -> Exit {
         Parked::Resend { asked, what, to, reveal, yes } => {
             ask(&asked, &AdminRequest::ParkedResend { what, to, reveal, confirmed: yes })
         }
+    }
+}
+
+fn ask_user(user: user::User) -> Exit {
+    match user.request() {
+        Ok((asked, request)) => ask(&asked, &AdminRequest::User(request)),
+        Err(error) => {
+            say(&mut io::stderr(), &format!("the password could not be read from standard input: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn ask_record(record: Record) -> Exit {
+    match record {
+        Record::Show { asked, patient, kind, reveal } => {
+            about(&patient, |nhs_number| ask(&asked, &AdminRequest::RecordShow { nhs_number, kind, reveal }))
+        }
+        Record::Purge { asked, patient, reason } => {
+            about(&patient, |nhs_number| ask(&asked, &AdminRequest::RecordPurge { nhs_number, reason }))
+        }
+    }
+}
+
+/// Asks about a patient, or says which rule their number breaks, without repeating it.
+fn about(patient: &Patient, ask: impl FnOnce(NhsNumber) -> Exit) -> Exit {
+    match NhsNumber::parse(&patient.nhs_number.join(" ")) {
+        Ok(number) => ask(number),
+        Err(error) => {
+            say(&mut io::stderr(), &format!("error: NHS-NUMBER: {error}"));
+            say(&mut io::stderr(), "next: check it against the letter or the system it is from");
+            Exit::Usage
+        }
+    }
+}
+
+fn ask_match(case: Match) -> Exit {
+    let decide =
+        |Decision { asked, id, reason }, link| ask(&asked, &AdminRequest::MatchDecide { id, link, reason });
+    match case {
+        Match::List(asked) => ask(&asked, &AdminRequest::MatchList),
+        Match::Show { asked, id, reveal } => ask(&asked, &AdminRequest::MatchShow { id, reveal }),
+        Match::Link(decision) => decide(decision, true),
+        Match::KeepApart(decision) => decide(decision, false),
     }
 }
 

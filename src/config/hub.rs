@@ -18,6 +18,7 @@ use super::{
         Hl7Section, MeshSection, RouteSection,
     },
     place,
+    services::{BookingSection, ServiceSection, SessionSection, check_services},
 };
 
 /// A hub's configuration, `polygate.toml`.
@@ -53,6 +54,12 @@ pub struct HubConfig {
     pub caching: Option<CachingSection>,
     /// What goes where.
     pub route: Vec<RouteSection>,
+    /// The reception desk.
+    pub booking: BookingSection,
+    /// What can be booked here.
+    pub service: Vec<ServiceSection>,
+    /// When.
+    pub session: Vec<SessionSection>,
 }
 
 /// `[hub]`.
@@ -102,6 +109,9 @@ pub struct PortalSection {
     pub certificate: Option<PathBuf>,
     /// The certificate's private key, as PEM.
     pub key: Option<PathBuf>,
+    /// DNS names under which browsers reach it. Forms sent under any other are refused.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// `[journal]`: how the journal uses the disk.
@@ -147,6 +157,8 @@ impl HubConfig {
         let gp_connect = file.section("gp-connect", false).unwrap_or_default();
         let (mesh, bars) = (file.section("mesh", false), file.section("bars", false));
         let (caching, route) = (file.section("caching", false), file.list("route"));
+        let booking = file.section("booking", false).unwrap_or_default();
+        let (service, session) = (file.list("service"), file.list("session"));
         file.refuse_the_rest();
         let mut config = Self {
             hub: hub?,
@@ -164,9 +176,13 @@ impl HubConfig {
             bars,
             caching,
             route,
+            booking,
+            service,
+            session,
         };
         config.check_own(file);
         check_links(file, &config);
+        check_services(file, &config);
         config.place(&file.directory());
         Some(config)
     }

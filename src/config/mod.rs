@@ -6,6 +6,7 @@ mod check;
 mod file;
 mod hub;
 mod links;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub use links::{
     ClientTlsSection, GpConnectSection, GpSection, Hl7Section, KeepFor, MeshSection, REGISTERED_PRACTICE,
     RouteSection, TlsSection, Wanted,
 };
+pub use services::{BookingSection, ClinicianSection, ServiceSection, SessionSection, WalkInSection};
 
 /// A `polygate.toml` to begin with: every key explained, what is optional commented out.
 pub fn template(hub: &HubId) -> String {

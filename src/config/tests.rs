@@ -121,6 +121,75 @@ fn what_reads_well_and_means_something_illegal_is_a_fault_too() {
     assert!(!load("").unwrap_err().is_empty());
 }
 
+const CLINIC: &str = r#"
+[[service]]
+id = "podiatry"
+name = "Podiatry"
+[[session]]
+id = "feet-monday"
+service = "podiatry"
+days = ["monday"]
+from = "09:00"
+until = "12:00"
+minutes = 30
+clinician = { name = "Joan Example" }
+room = "4"
+equipment = ["doppler"]
+[[session]]
+id = "feet-late"
+service = "podiatry"
+days = ["monday"]
+from = "12:00"
+until = "13:00"
+minutes = 20
+clinician = { name = "Joan Example" }
+room = "4"
+equipment = ["doppler"]
+"#;
+
+#[test]
+fn services_and_sessions_become_a_catalogue() {
+    let config = load(&format!("{GOOD}{CLINIC}")).unwrap();
+    let catalogue = config.catalogue();
+    let (service, session) = (&catalogue.services[0], &catalogue.sessions[0]);
+    assert_eq!((service.system.as_str(), service.organisation.as_str()), ("hub", config.hub.name.as_str()));
+    assert_eq!(
+        (session.places, session.sell_by_hours, session.place.name.as_str()),
+        (1, 24, "North polyclinic")
+    );
+}
+
+#[test]
+fn what_cannot_be_in_two_places_at_once_is_a_fault() {
+    let cases = [
+        ("from = \"12:00\"", "from = \"11:20\"", "the clinician is in \"feet-monday\""),
+        ("from = \"12:00\"", "from = \"11:20\"", "the room is used by \"feet-monday\""),
+        ("from = \"12:00\"", "from = \"11:20\"", "\"doppler\" is used by \"feet-monday\""),
+        ("minutes = 20", "minutes = 25", "slots of 25 minutes do not fill 60 minutes"),
+        ("minutes = 20", "minutes = 3", "5 to 480"),
+        ("until = \"13:00\"", "until = \"11:00\"", "ends before it begins"),
+        ("id = \"feet-late\"", "id = \"feet-monday\"", "two sessions are called"),
+        ("id = \"podiatry\"", "id = \"emis-marylebone\"", "a service and a practice"),
+        ("name = \"Podiatry\"", "name = \"Podiatry\"\nsystem = \"rio\"", "no link with `deliver`"),
+        ("minutes = 20", "minutes = 20\nallot = { centre = 4 }", "4 places are allotted"),
+        ("minutes = 20", "minutes = 20\nallot = { north = 1 }", "what it does not allot"),
+        ("days = [\"monday\"]\nfrom = \"12:00\"", "from = \"12:00\"", "on which days"),
+        ("minutes = 20", "minutes = 20\nplaces = 0", "1 to 100 places"),
+        ("minutes = 20", "minutes = 20\ncolour = \"red\"", "colour"),
+    ];
+    for (from, to, expected) in cases {
+        let text = format!("{GOOD}{}", CLINIC.replace(from, to));
+        let faults = load(&text).expect_err(to);
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{to}: {faults:#?}");
+    }
+    let other_day = CLINIC.replacen("from = \"12:00\"", "from = \"11:20\"", 1).replacen(
+        "days = [\"monday\"]\nfrom = \"11:20\"",
+        "days = [\"tuesday\"]\nfrom = \"11:20\"",
+        1,
+    );
+    load(&format!("{GOOD}{other_day}")).unwrap();
+}
+
 #[test]
 fn a_fault_in_a_list_is_said_where_it_stands() {
     let second = "\n[[emis]]\nname = \"emis-two\"\nods = \"E87002\"\ngp-connect = \"nonsense\"\n";

@@ -76,8 +76,8 @@ pub enum ItemKind {
     /// `type`, `outcome`.
     Encounter,
     /// A booked slot: `start`, `end`, `duration` (minutes), `service`, `location`, `clinician`,
-    /// `delivery_channel`, `cancellation_reason`; `status` is `booked`, `arrived`, `attended`, `cancelled`,
-    /// `did not attend`, `discontinued` or `deleted`.
+    /// `delivery_channel`, `cancellation_reason`; `status` is `provisional`, `booked`, `arrived`, `attended`,
+    /// `cancelled`, `did not attend`, `discontinued` or `deleted`.
     Appointment,
     /// One observation of a report: `report_code`, `report`, `value_type`, `value`, `comparator`, `units`,
     /// `reference_range`, `abnormal_flags` (HL7 table 0078), `observed`, `received`, `specimen`, `method`,
@@ -118,6 +118,24 @@ impl ItemKind {
         Self::Referral,
         Self::Document,
     ];
+
+    /// Its name, as it is serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Demographics => "demographics",
+            Self::Encounter => "encounter",
+            Self::Appointment => "appointment",
+            Self::Result => "result",
+            Self::Problem => "problem",
+            Self::Medication => "medication",
+            Self::Allergy => "allergy",
+            Self::Immunisation => "immunisation",
+            Self::Document => "document",
+            Self::Referral => "referral",
+            Self::Observation => "observation",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// What one message says of one item.
@@ -173,4 +191,16 @@ pub struct Snapshot {
     pub items: Vec<ItemChange>,
     /// What was odd about the answer, as stable codes without content.
     pub faults: Vec<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_as_it_is_serialised() {
+        for kind in ItemKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
 }

@@ -54,6 +54,12 @@ pub enum AlarmCode {
     /// The journal had to let go of messages before they were delivered to a system.
     #[serde(rename = "PG-305")]
     DeliveryMissed,
+    /// This hub's slots are not sold: an earlier box, or a restored disk, may have sold them.
+    #[serde(rename = "PG-306")]
+    SlotsHeld,
+    /// Two acts about one slot cannot both be; nobody sells it until people have looked.
+    #[serde(rename = "PG-307")]
+    BookingContradiction,
     /// A mailbox has not been read for so long that what lies in it may be lost.
     #[serde(rename = "PG-310")]
     MailboxUnread,
@@ -89,6 +95,8 @@ impl AlarmCode {
             Self::DestinationDown => "PG-303",
             Self::DeliveryParked => "PG-304",
             Self::DeliveryMissed => "PG-305",
+            Self::SlotsHeld => "PG-306",
+            Self::BookingContradiction => "PG-307",
             Self::MailboxUnread => "PG-310",
             Self::DeliveryFailed => "PG-311",
             Self::ViewRebuilding => "PG-401",
@@ -115,6 +123,8 @@ impl AlarmCode {
             Self::DestinationDown => "check the system and the network to it; messages are kept meanwhile",
             Self::DeliveryParked => "polygate parked list",
             Self::DeliveryMissed => "polygate message find; then polygate parked resend those it must have",
+            Self::SlotsHeld => "see \"Slots that are held\" in the manual: two people look, then unlock",
+            Self::BookingContradiction => "see \"Slots that are held\" in the manual",
             Self::MailboxUnread => {
                 "polygate doctor; then ask senders what came back to them as not delivered"
             }

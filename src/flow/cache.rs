@@ -132,7 +132,7 @@ impl Prefetch {
         Self { hub, cache, systems, options, refused: BTreeMap::new() }
     }
 
-    /// Goes on until `stop` says true. Without a policy nothing is asked, and only what has ended is removed.
+    /// Goes on until `stop` says true. Without a policy or a system nothing is asked, and only what has ended is removed.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
@@ -150,6 +150,7 @@ impl Prefetch {
     async fn look(&mut self) {
         let (hub, cache) = (Arc::clone(&self.hub), Arc::clone(&self.cache));
         let ahead = self.options.ahead;
+        let asks = !self.systems.is_empty() && cache.policy().is_some();
         let looked = tokio::task::spawn_blocking(move || {
             if let Err(error) = cache.sweep(hub.cache_time()) {
                 tracing::warn!(
@@ -157,7 +158,7 @@ impl Prefetch {
                     "ended answers could not be removed"
                 );
             }
-            if cache.policy().is_none() { Ok(Vec::new()) } else { hub.booked_patients(ahead) }
+            if asks { hub.booked_patients(ahead) } else { Ok(Vec::new()) }
         });
         // If not, the record view is being opened: the next look will find it.
         let Ok(Ok(booked)) = looked.await else { return };

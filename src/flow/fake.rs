@@ -1,5 +1,7 @@
 //! A hub that is not there, for the tests of whatever shows and operates one.
 
+mod person;
+
 use std::{
     sync::{
         Mutex,
@@ -11,6 +13,7 @@ use std::{
 use crate::{
     domain::{
         ids::{Class, Epoch},
+        nhs_number::NhsNumber,
         time::{ClockQuality, Timestamp},
     },
     journal,
@@ -19,8 +22,9 @@ use crate::{
 use super::{
     alarm::{Alarm, AlarmCode},
     operate::{
-        CENTRE, Check, CheckState, FoundMessage, MessageDetail, MessageFilter, MessageId, MessageState,
-        Operate, OperateError, ParkedEntry, Preview, Resend, Reveal, Step,
+        CENTRE, CaseDetail, CaseId, CaseSummary, Check, CheckState, FoundMessage, MessageDetail,
+        MessageFilter, MessageId, MessageState, Operate, OperateError, ParkedEntry, Preview, RecordDetail,
+        RecordQuery, Resend, Reveal, Step,
     },
     status::{
         CentreStatus, Condition, DeliveryStatus, HubStatus, LinkState, LinkStatus, QueueStatus,
@@ -142,6 +146,47 @@ impl Operate for FakeHub {
         Ok(preview)
     }
 
+    fn record_show(
+        &self,
+        query: &RecordQuery,
+        reveal: Option<&Reveal>,
+        _: &str,
+    ) -> Result<RecordDetail, OperateError> {
+        if query.nhs_number != person::number() {
+            return Err(OperateError::NotFound("a patient with this NHS number".to_owned()));
+        }
+        if let Some(reveal) = reveal {
+            self.did(format!("reveal by {} because {}", reveal.by, reveal.reason));
+        }
+        Ok(person::record(query.kind, reveal.is_some()))
+    }
+
+    fn record_purge(&self, _: &NhsNumber, reason: &str, by: &str) -> Result<usize, OperateError> {
+        self.did(format!("purge by {by} because {reason}"));
+        Ok(2)
+    }
+
+    fn match_list(&self) -> Result<Vec<CaseSummary>, OperateError> {
+        Ok(vec![person::case()])
+    }
+
+    fn match_show(&self, id: &CaseId, reveal: Option<&Reveal>) -> Result<CaseDetail, OperateError> {
+        if id.as_str() != person::case().id {
+            return Err(OperateError::NotFound(format!("the case {id}")));
+        }
+        if let Some(reveal) = reveal {
+            self.did(format!("reveal by {} because {}", reveal.by, reveal.reason));
+        }
+        Ok(person::case_detail(reveal.is_some()))
+    }
+
+    fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError> {
+        self.match_show(id, None)?;
+        let deed = if link { "link" } else { "keep apart" };
+        self.did(format!("{deed} {id} by {by} because {reason}"));
+        Ok(())
+    }
+
     fn doctor(&self) -> Vec<Check> {
         let check = |name: &str, state, detail: &str, next_step: &str| Check {
             name: name.to_owned(),
@@ -204,6 +249,31 @@ impl Operate for Unswitched {
 
     fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError> {
         self.0.resend(resend, by)
+    }
+
+    fn record_show(
+        &self,
+        query: &RecordQuery,
+        reveal: Option<&Reveal>,
+        by: &str,
+    ) -> Result<RecordDetail, OperateError> {
+        self.0.record_show(query, reveal, by)
+    }
+
+    fn record_purge(&self, number: &NhsNumber, reason: &str, by: &str) -> Result<usize, OperateError> {
+        self.0.record_purge(number, reason, by)
+    }
+
+    fn match_list(&self) -> Result<Vec<CaseSummary>, OperateError> {
+        self.0.match_list()
+    }
+
+    fn match_show(&self, id: &CaseId, reveal: Option<&Reveal>) -> Result<CaseDetail, OperateError> {
+        self.0.match_show(id, reveal)
+    }
+
+    fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError> {
+        self.0.match_decide(id, link, reason, by)
     }
 
     fn doctor(&self) -> Vec<Check> {

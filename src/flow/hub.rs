@@ -250,6 +250,11 @@ impl Hub {
         }
     }
 
+    /// The hub's accounts, if it was given them.
+    pub fn accounts(&self) -> Option<Arc<SignIn>> {
+        self.sign_in.get().cloned()
+    }
+
     /// Ends the journal in good order. Nothing is taken in after this.
     pub async fn close(&self) {
         self.journal.close().await;

@@ -3,6 +3,7 @@
 //! Calls may block on the disk; callers on an async runtime wrap them in `spawn_blocking`.
 
 mod parked;
+mod person;
 
 use std::{error::Error, fmt, fmt::Write as _, str::FromStr, sync::Arc, time::Duration};
 
@@ -11,10 +12,16 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{
     ids::{Class, Epoch, Sequence},
+    nhs_number::NhsNumber,
     time::{ClockQuality, Timestamp},
 };
 
 pub use parked::{CENTRE, ParkedEntry, Preview, Resend, ResendWhat};
+pub use person::{
+    CASES_MAX, CaseDetail, CaseId, CasePerson, CaseSummary, DisputeContent, DisputeShape, InvalidCaseId,
+    ItemContent, ItemSource, NoteShape, PersonContent, RecordContent, RecordDetail, RecordQuery,
+    SectionShape, SourceShape,
+};
 
 use super::{sign_in::SignIn, status::HubStatus};
 
@@ -65,6 +72,44 @@ pub trait Operate: Send + Sync {
     /// # Errors
     /// There is no such message or system, or the disk fails.
     fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError>;
+
+    /// Shows one patient's record from all systems; its content only with a [`Reveal`], which is put on record. `by` is
+    /// who asked. Reads the disk.
+    ///
+    /// # Errors
+    /// Nothing is known of such a patient, or the record view is not open.
+    fn record_show(
+        &self,
+        query: &RecordQuery,
+        reveal: Option<&Reveal>,
+        by: &str,
+    ) -> Result<RecordDetail, OperateError>;
+
+    /// Throws away what practices answered about a patient and is kept; says how many answers that were. `reason` and
+    /// `by` go on record.
+    ///
+    /// # Errors
+    /// The disk fails: it must be tried again.
+    fn record_purge(&self, number: &NhsNumber, reason: &str, by: &str) -> Result<usize, OperateError>;
+
+    /// The cases in which people must decide who is who, at most [`CASES_MAX`]. Reads the disk.
+    ///
+    /// # Errors
+    /// The record view is not open.
+    fn match_list(&self) -> Result<Vec<CaseSummary>, OperateError>;
+
+    /// Shows one case; who it is about only with a [`Reveal`], which is put on record. Reads the disk.
+    ///
+    /// # Errors
+    /// There is no such case, or the record view is not open.
+    fn match_show(&self, id: &CaseId, reveal: Option<&Reveal>) -> Result<CaseDetail, OperateError>;
+
+    /// Decides a case: links its persons to the holders of its number, or keeps them apart from it. `reason` and `by`
+    /// go on record. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// There is no such case, or the journal does not take the decision.
+    fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError>;
 
     /// Checks everything the hub depends on. May take seconds.
     fn doctor(&self) -> Vec<Check>;

@@ -1,5 +1,7 @@
 //! What operators ask of a hub, done: the hub's side of [`Operate`].
 
+mod person;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
     domain::{
         entry::{Entry, Summary},
         ids::Class,
+        nhs_number::NhsNumber,
         time::ClockQuality,
     },
     journal::{LogReader, Position, Record},
@@ -15,8 +18,9 @@ use crate::{
 use super::{
     hub::Hub,
     operate::{
-        Check, CheckState, FoundMessage, MessageDetail, MessageFilter, MessageId, MessageState, Operate,
-        OperateError, ParkedEntry, Preview, Resend, Reveal, Step, printable,
+        CaseDetail, CaseId, CaseSummary, Check, CheckState, FoundMessage, MessageDetail, MessageFilter,
+        MessageId, MessageState, Operate, OperateError, ParkedEntry, Preview, RecordDetail, RecordQuery,
+        Resend, Reveal, Step, printable,
     },
     receive::{Quarantined, decode},
     send::{Parked, name_of},
@@ -94,6 +98,31 @@ impl Operate for Hub {
 
     fn resend(&self, resend: &Resend, by: &str) -> Result<Preview, OperateError> {
         self.send_to_one(resend, by)
+    }
+
+    fn record_show(
+        &self,
+        query: &RecordQuery,
+        reveal: Option<&Reveal>,
+        by: &str,
+    ) -> Result<RecordDetail, OperateError> {
+        self.show_record(query, reveal, by)
+    }
+
+    fn record_purge(&self, number: &NhsNumber, reason: &str, by: &str) -> Result<usize, OperateError> {
+        self.purge_record(number, reason, by)
+    }
+
+    fn match_list(&self) -> Result<Vec<CaseSummary>, OperateError> {
+        self.list_cases()
+    }
+
+    fn match_show(&self, id: &CaseId, reveal: Option<&Reveal>) -> Result<CaseDetail, OperateError> {
+        self.show_case(id, reveal)
+    }
+
+    fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError> {
+        self.decide_match(id.as_str(), link, by, reason)
     }
 
     fn doctor(&self) -> Vec<Check> {

@@ -41,6 +41,8 @@ pub enum Reason {
     Emergency,
     /// Deciding who is who.
     Matching,
+    /// Running the hub: who says how much of a patient, and what they say where that is needed and stated.
+    Administration,
     /// The demonstration's, a benchmark's or a test's invented people.
     Demonstration,
 }
@@ -52,6 +54,7 @@ impl Reason {
             Self::DirectCare => "direct-care",
             Self::Emergency => "emergency",
             Self::Matching => "matching",
+            Self::Administration => "administration",
             Self::Demonstration => "demonstration",
         }
     }

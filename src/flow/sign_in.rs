@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub mod fake;
 mod manage;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +18,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     access::{
         accounts::{Accounts, Attempt, Command, Proof, Refusal, UserId, Verdict},
         role::Role,
-        secret::{Cost, HashFailed, Secret, SecretHash, Unfit, UnfitPin},
+        secret::{Cost, HashFailed, Memory, Secret, SecretHash, Unfit, UnfitPin},
         sessions::{Fresh, KeptForm, Sessions, Token},
     },
     codec::cbor,
@@ -39,12 +43,15 @@ pub use manage::{NewUser, UserRow};
 
 /// A thousand accounts take about half of it.
 const FILE_BYTES_MAX: usize = 1 << 20;
-/// Secrets that are hashed at once: 38 MiB, and half the processors of a small machine.
+/// Secrets that are hashed at once: 38 MiB, which are kept, and half the processors of a small machine.
 const HASHING_MAX: usize = 2;
 /// People who may wait for that; a shift that starts together is not more.
 const WAITING_MAX: usize = 64;
 /// Longer than this nobody waits at a sign-in page.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// A refusal takes so long at least, whatever was wrong: an attempt at an account that exists is written to the
+/// disk, and strangers must not learn from the time it takes who works here.
+const REFUSAL_TAKES: Duration = Duration::from_millis(400);
 /// Whoever is not known by an id: what was typed there may have been a password.
 const NOBODY: &str = "(unknown)";
 
@@ -93,6 +100,14 @@ pub enum SignInError {
     /// The command makes no sense.
     #[error(transparent)]
     Command(#[from] Refusal),
+    /// The accounts cannot be read at the start: the disk fails, or the file is damaged, which no crash does.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The accounts could not be written; nothing is changed.
     #[error("the accounts could not be kept")]
     Disk(#[source] io::Error),
@@ -149,6 +164,8 @@ pub struct SignIn {
     cost: Cost,
     /// What a secret is compared with when there is nobody of that name: it takes as long as with somebody.
     decoy: SecretHash,
+    /// What hashing has taken and will take again; at most [`HASHING_MAX`] are kept.
+    memories: Mutex<Vec<Memory>>,
     accounts: ArcSwap<Accounts>,
     /// Held by whoever changes the accounts, until they are on disk.
     writing: Mutex<()>,
@@ -163,7 +180,7 @@ impl SignIn {
     /// Reads the accounts in `{state}/access`; there are none at first. Blocks.
     ///
     /// # Errors
-    /// The disk's; or the file is damaged, which no crash does: the caller says so and goes on without.
+    /// [`SignInError::Unreadable`]: the caller says so and goes on without.
     pub fn open(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, state: &Path) -> Result<Arc<Self>, SignInError> {
         Self::open_at_cost(disk, clock, state, Cost::STANDARD)
     }
@@ -179,16 +196,14 @@ impl SignIn {
         cost: Cost,
     ) -> Result<Arc<Self>, SignInError> {
         let directory = state.join("access");
-        disk.create_directory(&directory).map_err(SignInError::Disk)?;
         let path = directory.join("accounts.cbor");
-        let accounts = match read_file(disk.as_ref(), &path, FILE_BYTES_MAX as u64) {
-            Ok(bytes) => cbor::decode(&bytes, FILE_BYTES_MAX)
-                .map_err(|error| SignInError::Disk(io::Error::new(io::ErrorKind::InvalidData, error)))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Accounts::default(),
-            Err(error) => return Err(SignInError::Disk(error)),
+        let accounts = match disk.create_directory(&directory).and_then(|()| read(disk.as_ref(), &path)) {
+            Ok(accounts) => accounts,
+            Err(source) => return Err(SignInError::Unreadable { path, source }),
         };
         Ok(Arc::new(Self {
-            decoy: SecretHash::of(&Secret::new(""), salt()?, cost)?,
+            decoy: SecretHash::of(&Secret::new(""), salt()?, cost, &mut Memory::default())?,
+            memories: Mutex::default(),
             disk,
             clock,
             path,
@@ -245,10 +260,11 @@ impl SignIn {
     ) -> Result<Token, SignInError> {
         let user = self.prove("sign-in", user, password, Proof::Password).await?;
         let (fresh, now) = (fresh()?, self.began.elapsed());
-        Ok(match before {
-            Some(before) => self.sessions().replace(before, user, fresh, now),
-            None => self.sessions().open(user, fresh, now),
-        })
+        let mut sessions = self.sessions();
+        if let Some(before) = before {
+            sessions.close(before);
+        }
+        Ok(sessions.open(user, fresh, now))
     }
 
     /// Goes on with a locked session, with its user's PIN or password.
@@ -298,55 +314,6 @@ impl SignIn {
         }
     }
 
-    /// Changes one's own password; every session of the user ends, and the browser gets another.
-    ///
-    /// # Errors
-    /// See [`SignInError`].
-    pub async fn change_password(
-        self: &Arc<Self>,
-        token: &str,
-        current: Secret,
-        new: Secret,
-    ) -> Result<Token, SignInError> {
-        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
-        new.check_password(&visitor.user, &visitor.name)?;
-        if new == current {
-            return Err(SignInError::Same);
-        }
-        let user = self.prove("change password", visitor.user.as_str(), current, Proof::Password).await?;
-        let password = self.hash(new).await?;
-        let own = user.as_str().to_owned();
-        let change = Command::SetPassword { user: user.clone(), password, must_change: false };
-        self.blocking(move |service| service.command(change, &own, "password", &own)).await??;
-        let mut sessions = self.sessions();
-        sessions.close_all_of(&user);
-        Ok(sessions.open(user, fresh()?, self.began.elapsed()))
-    }
-
-    /// Sets one's own PIN, or removes it.
-    ///
-    /// # Errors
-    /// See [`SignInError`].
-    pub async fn change_pin(
-        self: &Arc<Self>,
-        token: &str,
-        current: Secret,
-        pin: Option<Secret>,
-    ) -> Result<(), SignInError> {
-        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
-        if let Some(pin) = &pin {
-            pin.check_pin()?;
-        }
-        let user = self.prove("change PIN", visitor.user.as_str(), current, Proof::Password).await?;
-        let hash = match pin {
-            Some(pin) => Some(self.hash(pin).await?),
-            None => None,
-        };
-        let own = user.as_str().to_owned();
-        let change = Command::SetPin(user, hash);
-        self.blocking(move |service| service.command(change, &own, "PIN", &own)).await?
-    }
-
     /// Keeps a form that came while its session was locked.
     pub fn keep_form(&self, token: &str, form: KeptForm) {
         self.sessions().keep(token, form);
@@ -375,8 +342,13 @@ impl SignIn {
         secret: Secret,
         proof: Proof,
     ) -> Result<UserId, SignInError> {
+        let began = Instant::now();
         let user: Option<UserId> = user.trim().to_ascii_lowercase().parse().ok();
-        self.hashing(move |service| service.prove_blocking(deed, user, &secret, proof)).await?
+        let proved = self.hashing(move |service| service.prove_blocking(deed, user, &secret, proof)).await?;
+        if proved.is_err() {
+            sleep_until(began + REFUSAL_TAKES).await;
+        }
+        proved
     }
 
     fn prove_blocking(
@@ -391,11 +363,11 @@ impl SignIn {
             Some((user, hash))
         });
         let Some((user, against)) = challenged else {
-            self.decoy.matches(secret);
+            self.with_memory(|memory| self.decoy.matches(secret, memory));
             self.note(NOBODY, NOBODY, deed, "unknown");
             return Err(SignInError::Refused(Denied::Unknown));
         };
-        let matched = against.matches(secret);
+        let matched = self.with_memory(|memory| against.matches(secret, memory));
         let verdict = self.count(Attempt { user: &user, proof, against: &against, matched });
         let (outcome, answer) = match verdict {
             Verdict::Right => ("done", Ok(())),
@@ -446,8 +418,23 @@ impl SignIn {
     }
 
     async fn hash(self: &Arc<Self>, secret: Secret) -> Result<SecretHash, SignInError> {
+        self.hashing(move |service| service.hash_blocking(&secret)).await?
+    }
+
+    fn hash_blocking(&self, secret: &Secret) -> Result<SecretHash, SignInError> {
         let salt = salt()?;
-        Ok(self.hashing(move |service| SecretHash::of(&secret, salt, service.cost)).await??)
+        Ok(self.with_memory(|memory| SecretHash::of(secret, salt, self.cost, memory))?)
+    }
+
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let memories = || self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = memories().pop().unwrap_or_default();
+        let done = work(&mut memory);
+        let mut memories = memories();
+        if memories.len() < HASHING_MAX {
+            memories.push(memory);
+        }
+        done
     }
 
     /// Does what hashes, when it is its turn.
@@ -499,6 +486,16 @@ impl fmt::Debug for SignIn {
 impl From<HashFailed> for SignInError {
     fn from(HashFailed: HashFailed) -> Self {
         Self::Broken("hashing failed")
+    }
+}
+
+/// The accounts in a file; none if there is no file.
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Accounts> {
+    match read_file(disk, path, FILE_BYTES_MAX as u64) {
+        Ok(bytes) => cbor::decode(&bytes, FILE_BYTES_MAX)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Accounts::default()),
+        Err(error) => Err(error),
     }
 }
 

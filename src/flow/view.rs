@@ -26,7 +26,7 @@ use crate::{
     sys::{entropy::Entropy, priority::give_way},
 };
 
-use super::{alarm::AlarmCode, hub::Hub, matches, receive::decode};
+use super::{alarm::AlarmCode, book, hub::Hub, matches, receive::decode};
 
 /// The view's name as a consumer of the journal.
 pub const VIEW: &str = "view";
@@ -201,7 +201,8 @@ impl Keeping {
         {
             return Some(Understood::Decision(decision));
         }
-        (self.hub.translate)(entry).map(Understood::Event)
+        let of_the_desk = book::event_of(entry);
+        of_the_desk.or_else(|| (self.hub.translate)(entry)).map(Understood::Event)
     }
 
     fn begin(&self, opened: &Opened, view: &View) -> Result<(), Failure> {

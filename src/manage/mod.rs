@@ -9,3 +9,4 @@ pub mod render;
 pub mod socket;
 pub mod systemd;
 mod table;
+pub mod users;

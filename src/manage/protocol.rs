@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::operate::{MessageFilter, MessageId, OperateError, ResendWhat};
+use crate::{
+    domain::{nhs_number::NhsNumber, record::ItemKind},
+    flow::operate::{CaseId, MessageFilter, MessageId, OperateError, ResendWhat},
+};
+
+use super::users::UserRequest;
 
 /// Longest request, in bytes with its newline: a filter with long names takes less than 2 KiB.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -63,6 +68,42 @@ pub enum AdminRequest {
         reveal: Option<String>,
         /// Whether it is to be sent.
         confirmed: bool,
+    },
+    /// Look after the portal's users.
+    User(UserRequest),
+    /// One patient's record from all systems.
+    RecordShow {
+        /// Whose.
+        nhs_number: NhsNumber,
+        /// Only items of this kind.
+        kind: Option<ItemKind>,
+        /// Why its content is needed, if it is; goes on record.
+        reveal: Option<String>,
+    },
+    /// Throw away what practices answered about a patient and is kept.
+    RecordPurge {
+        /// Whose.
+        nhs_number: NhsNumber,
+        /// Why; goes on record.
+        reason: String,
+    },
+    /// Cases in which people must decide who is who.
+    MatchList,
+    /// One case.
+    MatchShow {
+        /// Which.
+        id: CaseId,
+        /// Why it is needed to see who it is about, if it is; goes on record.
+        reveal: Option<String>,
+    },
+    /// Decide a case.
+    MatchDecide {
+        /// Which.
+        id: CaseId,
+        /// Whether its persons are linked to the holders of their number, or kept apart from it.
+        link: bool,
+        /// Why; goes on record.
+        reason: String,
     },
     /// Connect or cut the demonstration's WAN.
     Wan {

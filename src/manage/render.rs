@@ -2,7 +2,9 @@
 //!
 //! Answers are read into narrow views of what a hub sends, so that a newer hub may send more.
 
+mod person;
 mod status;
+mod users;
 
 use std::io::{self, Write};
 
@@ -12,7 +14,9 @@ use serde_json::Value;
 use crate::{
     domain::time::{ClockQuality, Timestamp},
     flow::{
-        operate::{Check, CheckState, FoundMessage, MessageDetail, MessageState, ParkedEntry, Preview},
+        operate::{
+            CaseSummary, Check, CheckState, FoundMessage, MessageDetail, MessageState, ParkedEntry, Preview,
+        },
         words,
     },
 };
@@ -73,6 +77,20 @@ pub fn write(
             } else {
                 writeln!(err, "nothing has been sent: add --yes to send this to {}", words::line(to))?;
             }
+        }
+        AdminRequest::User(request) => users::write(request, answer, colour, out, err)?,
+        AdminRequest::RecordShow { .. } => person::write_record(&read(answer)?, colour, out, err)?,
+        AdminRequest::RecordPurge { .. } => person::write_purged(&read(answer)?, out)?,
+        AdminRequest::MatchList => person::write_cases(&read::<Vec<CaseSummary>>(answer)?, colour, out, err)?,
+        AdminRequest::MatchShow { .. } => person::write_case(&read(answer)?, colour, out, err)?,
+        AdminRequest::MatchDecide { id, link, .. } => {
+            let what =
+                if *link { "linked to the holders of its number" } else { "kept apart from its number" };
+            writeln!(out, "case {id}: {what}")?;
+            writeln!(
+                err,
+                "it counts within a second; to see what became of it: polygate record show NHS-NUMBER"
+            )?;
         }
         AdminRequest::Wan { connected } => {
             writeln!(out, "the WAN is {}", if *connected { "connected" } else { "cut" })?;

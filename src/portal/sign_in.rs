@@ -129,7 +129,8 @@ async fn sign_in(
         }
         Err(error) => {
             let errors = Errors::one("user", told(error)?);
-            sign_in_answer(&door, &headers, errors, form.user, &next)
+            let page = sign_in_answer(&door, &headers, errors, form.user, &next)?;
+            Ok((StatusCode::SERVICE_UNAVAILABLE, page).into_response())
         }
     }
 }

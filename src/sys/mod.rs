@@ -3,6 +3,7 @@
 pub mod blocking;
 pub mod certificate;
 pub mod clock;
+pub mod counter;
 pub mod disk;
 pub mod entropy;
 pub mod http;

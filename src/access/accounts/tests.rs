@@ -3,13 +3,19 @@
 use super::*;
 use crate::access::{
     lock_out,
-    secret::{Cost, Secret},
+    secret::{Cost, Memory, Secret},
 };
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
 fn hash(text: &str) -> SecretHash {
-    SecretHash::of(&Secret::new(text), [7; 16], Cost { memory_kib: 8, passes: 1, lanes: 1 }).unwrap()
+    SecretHash::of(
+        &Secret::new(text),
+        [7; 16],
+        Cost { memory_kib: 8, passes: 1, lanes: 1 },
+        &mut Memory::default(),
+    )
+    .unwrap()
 }
 
 fn joy() -> UserId {
@@ -35,7 +41,7 @@ fn accounts() -> Accounts {
 fn attempt(accounts: &mut Accounts, proof: Proof, text: &str, now: Timestamp) -> Verdict {
     let user = joy();
     let Some(against) = accounts.challenge(&user, proof).cloned() else { return Verdict::Unknown };
-    let matched = against.matches(&Secret::new(text));
+    let matched = against.matches(&Secret::new(text), &mut Memory::default());
     let (verdict, changed) = accounts.tried(Attempt { user: &user, proof, against: &against, matched }, now);
     if let Some(changed) = changed {
         *accounts = changed;

@@ -222,6 +222,33 @@ async fn tomorrows_patients_are_cached_and_a_refusal_ends_what_was_kept() {
     assert_eq!(practice.asked.lock().unwrap().len(), 3, "left in peace after it said no");
 }
 
+#[tokio::test]
+async fn what_has_ended_is_removed_also_where_nobody_is_asked_ahead() {
+    let stage = Stage::new();
+    let policy = CachePolicy {
+        basis: "agreement 7".to_owned(),
+        systems: vec!["emis".to_owned()],
+        keep: Duration::from_hours(24),
+        keep_for: CacheFor::AllAsked,
+    };
+    let cache = stage.hub.open_cache(Path::new("/state/cache"), Some(policy)).unwrap();
+    let snapshot = Snapshot {
+        system: "emis".to_owned(),
+        nhs_number: number(0),
+        as_at: NOW,
+        identifiers: Vec::new(),
+        items: Vec::new(),
+        faults: Vec::new(),
+    };
+    cache.keep(snapshot, CacheFor::AllAsked, stage.hub.cache_time()).unwrap();
+    let mut sweep = Prefetch::new(Arc::clone(&stage.hub), Arc::clone(&cache), Vec::new(), options());
+    sweep.look().await;
+    assert_eq!(cache.count(), 1, "its time has not ended");
+    stage.clock.set(NOW.plus(Duration::from_hours(25)));
+    sweep.look().await;
+    assert_eq!(cache.count(), 0);
+}
+
 #[test]
 fn a_window_has_each_of_its_days() {
     assert_eq!(days(NOW, NOW.plus(Duration::from_hours(36))), [20_260_105, 20_260_106]);

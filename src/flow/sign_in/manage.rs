@@ -13,7 +13,7 @@ use crate::{
     domain::time::Timestamp,
 };
 
-use super::{SignIn, SignInError, random, salt};
+use super::{SignIn, SignInError, random};
 
 /// 80 random bits in groups that can be read out: nobody guesses one in the hours it lives.
 const ONE_TIME_GROUPS: usize = 4;
@@ -159,7 +159,7 @@ impl SignIn {
                 (made.clone(), Some(made))
             }
         };
-        Ok((SecretHash::of(&secret, salt()?, self.cost)?, shown))
+        Ok((self.hash_blocking(&secret)?, shown))
     }
 }
 

@@ -30,7 +30,7 @@ fn denied<T: fmt::Debug>(answer: Result<T, SignInError>) -> Denied {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_signs_in_is_who_they_are() {
     let bench = joy();
     let token = try_password(&bench, " Joy ", PASSWORD).await.unwrap();
@@ -42,7 +42,7 @@ async fn who_signs_in_is_who_they_are() {
     assert_eq!(bench.notes.take(), ["joy sign-in: done", "joy sign-out: done"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_typed_as_a_name_is_noted_nowhere() {
     let bench = joy();
     for typed in ["ann", "my secret pass phrase", "kettleheronquay"] {
@@ -51,7 +51,19 @@ async fn what_was_typed_as_a_name_is_noted_nowhere() {
     assert_eq!(bench.notes.take(), ["(unknown) sign-in: unknown"; 3]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_refusal_takes_as_long_whoever_is_named() {
+    let bench = joy();
+    bench.sign_in.disable_user("joy".parse().unwrap(), "uid 7").unwrap();
+    bench.add("ann", "Ann Lee", &[Role::Reception]);
+    for user in ["ann", "joy", "nobody", "no such user"] {
+        let began = Instant::now();
+        assert!(try_password(&bench, user, "guess").await.is_err());
+        assert_eq!(began.elapsed(), REFUSAL_TAKES, "{user}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn wrong_passwords_lock_and_time_or_an_administrator_unlocks() {
     let bench = joy();
     for last in [false, false, false, false, true] {
@@ -70,7 +82,7 @@ async fn wrong_passwords_lock_and_time_or_an_administrator_unlocks() {
     assert!(try_password(&bench, "joy", PASSWORD).await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn guesses_that_were_made_at_once_count_one_by_one() {
     let bench = joy();
     let guesses: Vec<_> = (0..12)
@@ -86,7 +98,23 @@ async fn guesses_that_were_made_at_once_count_one_by_one() {
     assert_eq!(wrong, lock_out::ATTEMPTS_MAX);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_hashing_is_kept_and_bounded() {
+    let bench = joy();
+    let entering: Vec<_> = (0..12)
+        .map(|_| {
+            let service = Arc::clone(&bench.sign_in);
+            tokio::spawn(async move { service.sign_in("joy", Secret::new(PASSWORD), None).await })
+        })
+        .collect();
+    for entered in entering {
+        assert!(entered.await.unwrap().is_ok());
+    }
+    let kept = bench.sign_in.memories.lock().unwrap().len();
+    assert!((1..=HASHING_MAX).contains(&kept), "{kept}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_a_shift_at_once_is_told_to_wait() {
     let bench = joy();
     let all = bench.sign_in.waiting.available_permits();
@@ -120,7 +148,18 @@ async fn an_idle_screen_opens_again_for_the_same_person_alone() {
     assert_eq!((signed.user.as_str(), signed.locked), ("joy", false));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_form_that_was_kept_does_not_turn_up_after_signing_in_anew() {
+    let bench = joy();
+    let token = bench.enter("joy").await;
+    bench.sign_in.lock(&token);
+    bench.sign_in.keep_form(&token, KeptForm { path: "/book".to_owned(), body: b"slot=7".to_vec() });
+    let anew = bench.sign_in.sign_in("joy", Secret::new(PASSWORD), Some(&token)).await.unwrap();
+    assert!(!bench.sign_in.has_form(anew.as_str()));
+    assert_eq!(bench.sign_in.visit(&token), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shared_screen_is_switched_with_a_pin() {
     let bench = joy();
     bench.add("ann", "Ann Lee", &[Role::Administrator]);
@@ -135,7 +174,7 @@ async fn a_shared_screen_is_switched_with_a_pin() {
     assert!(matches!(stranger, Err(SignInError::NoSession)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_password_is_changed_by_who_knows_it_and_ends_every_session() {
     let bench = joy();
     let (one, two) = (bench.enter("joy").await, bench.enter("joy").await);
@@ -154,7 +193,7 @@ async fn a_password_is_changed_by_who_knows_it_and_ends_every_session() {
     assert!(try_password(&bench, "joy", "lampe vert chien").await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_one_time_password_is_made_shown_once_and_must_be_changed() {
     let bench = joy();
     let token = bench.enter("joy").await;
@@ -168,7 +207,7 @@ async fn a_one_time_password_is_made_shown_once_and_must_be_changed() {
     assert!(!bench.sign_in.visit(changed.as_str()).unwrap().must_change);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_is_disabled_is_out_at_once() {
     let bench = joy();
     let token = bench.enter("joy").await;
@@ -178,7 +217,7 @@ async fn who_is_disabled_is_out_at_once() {
     assert_eq!(bench.notes.take()[1..], ["joy disable: done", "joy sign-in: disabled"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn accounts_outlive_a_power_cut_at_any_moment() {
     for seed in 0..50 {
         let bench = joy();
@@ -187,7 +226,7 @@ async fn accounts_outlive_a_power_cut_at_any_moment() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_file_that_was_being_written_is_ignored() {
     let bench = joy();
     let torn = bench.disk.create("state/access/accounts.cbor.new".as_ref()).unwrap();
@@ -212,7 +251,7 @@ fn a_change_that_cannot_be_written_is_not_made() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_neither_keeps_the_staff_out_nor_lets_guessing_in() {
     let bench = joy();
     bench.disk.set_capacity(Some(0));
@@ -231,6 +270,10 @@ fn a_damaged_file_is_said_and_not_replaced() {
     disk.damage("state/access/accounts.cbor".as_ref(), 0);
     let clock = Arc::new(crate::sys::clock::SimulatedClock::default());
     let opened = SignIn::open(Arc::new(disk.clone()), clock, "state".as_ref());
-    assert!(matches!(opened, Err(SignInError::Disk(error)) if error.kind() == io::ErrorKind::InvalidData));
+    let error = opened.unwrap_err();
+    assert_eq!(error.to_string(), "state/access/accounts.cbor cannot be read");
+    assert!(
+        matches!(error, SignInError::Unreadable { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+    );
     assert!(disk.open("state/access/accounts.cbor".as_ref()).is_ok());
 }

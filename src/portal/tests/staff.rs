@@ -109,7 +109,7 @@ fn staffed() -> Bench {
     bench
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_is_not_signed_in_is_asked_to_and_comes_back() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -125,7 +125,7 @@ async fn whoever_is_not_signed_in_is_asked_to_and_comes_back() {
     assert_eq!(browser.get("/book").await.page, "at joy");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn everybody_begins_at_their_roles_home_and_strangers_at_the_status_page() {
     let bench = staffed();
     for (user, home) in [("joy", "/reception"), ("ann", "/admin"), ("sam", "/account")] {
@@ -139,7 +139,7 @@ async fn everybody_begins_at_their_roles_home_and_strangers_at_the_status_page()
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_browser_is_sent_to_no_other_site() {
     let bench = staffed();
     for next in
@@ -153,7 +153,7 @@ async fn a_browser_is_sent_to_no_other_site() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wrong_unknown_disabled_and_locked_look_alike() {
     let bench = staffed();
     bench.sign_in.disable_user("sam".parse().unwrap(), "uid 7").unwrap();
@@ -173,7 +173,7 @@ async fn wrong_unknown_disabled_and_locked_look_alike() {
     assert!(browser.cookie.is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn empty_fields_are_named_and_linked() {
     let bench = staffed();
     let refused = Browser::at(&bench).post("/sign-in", "user=&password=").await;
@@ -185,7 +185,7 @@ async fn empty_fields_are_named_and_linked() {
     assert!(bench.notes.take().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_session_gets_a_token_of_its_own_and_the_old_one_is_worth_nothing() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -202,7 +202,7 @@ async fn a_session_gets_a_token_of_its_own_and_the_old_one_is_worth_nothing() {
     assert_eq!(browser.get("/book").await.page, "at joy");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_cookie_is_for_this_host_and_no_script() {
     let bench = staffed();
     for (tls, name, secure) in [(false, "polygate=", false), (true, "__Host-polygate=", true)] {
@@ -219,7 +219,7 @@ async fn the_cookie_is_for_this_host_and_no_script() {
     assert!(browser.get("/book").await.location().starts_with("/sign-in"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn signing_out_ends_the_session_here_and_for_the_browser() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -234,7 +234,7 @@ async fn signing_out_ends_the_session_here_and_for_the_browser() {
     assert!(browser.get("/book").await.location().starts_with("/sign-in"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_form_without_the_sessions_own_token_changes_nothing() {
     let bench = staffed();
     let mut other = Browser::at(&bench);
@@ -254,7 +254,7 @@ async fn a_form_without_the_sessions_own_token_changes_nothing() {
     assert!(taken.page.starts_with(r#"[("slot", "7")"#), "{}", taken.page);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_form_from_elsewhere_is_refused_even_with_the_token() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -276,7 +276,7 @@ async fn a_form_from_elsewhere_is_refused_even_with_the_token() {
     assert_eq!(browser.get("/book").await.page, "at joy");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_form_that_is_too_long_is_refused_and_a_long_one_passes() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -288,7 +288,7 @@ async fn a_form_that_is_too_long_is_refused_and_a_long_one_passes() {
     assert_eq!(longer.status, StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_wrong_role_is_told_which_is_needed_and_whom_to_ask() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -306,7 +306,7 @@ async fn the_wrong_role_is_told_which_is_needed_and_whom_to_ask() {
     assert_eq!(browser.get("/admin").await.status, StatusCode::FORBIDDEN);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_role_that_is_taken_away_is_gone_at_the_next_page() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -371,7 +371,7 @@ async fn a_spent_pin_leaves_the_password() {
     assert_eq!(open.location(), "/book");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shared_screen_changes_hands_with_a_pin() {
     let bench = staffed();
     bench.give_pin("ann").await;
@@ -390,7 +390,7 @@ async fn a_shared_screen_changes_hands_with_a_pin() {
     assert!(browser.get("/book").await.location().starts_with("/sign-in"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_password_that_others_chose_opens_only_the_page_that_changes_it() {
     let bench = staffed();
     let made = bench.sign_in.reset_password("joy".parse().unwrap(), None, "uid 7").unwrap().unwrap();
@@ -411,7 +411,7 @@ async fn a_password_that_others_chose_opens_only_the_page_that_changes_it() {
     assert_eq!(browser.get("/book").await.page, "at joy");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pin_is_set_and_removed_with_the_password() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -434,7 +434,7 @@ async fn a_pin_is_set_and_removed_with_the_password() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn administrators_let_people_in_and_keep_them_out() {
     let bench = staffed();
     let mut browser = Browser::at(&bench);
@@ -453,7 +453,7 @@ async fn administrators_let_people_in_and_keep_them_out() {
     assert_eq!(bench.notes.take()[0], "joy disable: done");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_page_has_one_heading_a_way_past_the_header_and_nothing_inline() {
     let bench = staffed();
     bench.give_pin("ann").await;
@@ -481,7 +481,7 @@ async fn every_page_has_one_heading_a_way_past_the_header_and_nothing_inline() {
     assert!(forbidden.headers.contains_key(header::CONTENT_SECURITY_POLICY));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_accounts_there_is_nothing_to_sign_in_to() {
     let (router, _) = portal(vec![fake::calm()]);
     assert_eq!(get(&router, "/sign-in").await.0.status(), StatusCode::NOT_FOUND);

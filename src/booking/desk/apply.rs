@@ -1,0 +1,203 @@
+//! Taking an act in: what was decided here, or heard from another hub, becomes what the desk knows.
+
+use crate::domain::booking::Owner;
+
+use super::{
+    ASKED_MAX, Act, Appointment, AppointmentId, Asked, Desk, HubId, KEPT_MS, REQUESTS_MAX, Remembered, Said,
+    SlotId, Standing, TICKETS_MAX, Timestamp, TokenEvent,
+};
+
+/// Something that an act should not have said. It is shown to operators; what it touches is sold by nobody.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trouble {
+    /// In plain words, with slots and without patients.
+    pub words: String,
+}
+
+impl Desk {
+    /// Takes in an act of this hub, once it is durable.
+    pub fn apply(&mut self, act: &Act) -> Vec<Trouble> {
+        let from = self.hub.clone();
+        self.remember(act);
+        act.said.iter().filter_map(|said| self.take(&from, act.at, said)).collect()
+    }
+
+    /// Takes in what another hub has decided.
+    pub fn hear(&mut self, from: &HubId, act: &Act) -> Vec<Trouble> {
+        if *from == self.hub {
+            return Vec::new();
+        }
+        let newest = self.heard.entry(from.clone()).or_insert(act.at);
+        *newest = act.at.max(*newest);
+        act.said.iter().filter_map(|said| self.take(from, act.at, said)).collect()
+    }
+
+    /// Forgets what has been over for long. Slots before `now` are never sold again, so nothing is lost by it.
+    pub fn forget(&mut self, now: Timestamp) {
+        let since = Timestamp(now.0.saturating_sub(KEPT_MS));
+        self.appointments.retain(|_, appointment| since < appointment.end);
+        let appointments = &self.appointments;
+        self.attendance.retain(|id, _| appointments.contains_key(id));
+        self.unsettled.retain(|id| appointments.contains_key(id));
+        let two_days_ago = Timestamp(now.0.saturating_sub(2 * 24 * 60 * 60 * 1000));
+        self.tickets.retain(|_, ticket| two_days_ago < ticket.taken);
+        self.sold_elsewhere.retain(|slot| since < slot.start);
+        self.moved.retain(|slot, _| since < slot.start);
+        self.ledger.forget_before(since);
+    }
+
+    fn remember(&mut self, act: &Act) {
+        let Some(Asked { id, digest }) = act.request else { return };
+        self.asked_of_us.remove(&id);
+        let about: Vec<AppointmentId> = act
+            .said
+            .iter()
+            .filter_map(|said| match said {
+                Said::Appointment(appointment) | Said::Pending(appointment) => Some(appointment.id),
+                Said::Attendance { appointment, .. } => Some(*appointment),
+                Said::Waiting(waiting) => Some(waiting.id),
+                Said::Ticket(ticket) => Some(ticket.id),
+                _ => None,
+            })
+            .collect();
+        if self.requests.insert(id, Remembered { digest, about, taken: act.said.is_empty() }).is_none() {
+            self.requests_in_order.push_back(id);
+        }
+        while REQUESTS_MAX < self.requests_in_order.len() {
+            if let Some(oldest) = self.requests_in_order.pop_front() {
+                self.requests.remove(&oldest);
+            }
+        }
+    }
+
+    fn take(&mut self, from: &HubId, at: Timestamp, said: &Said) -> Option<Trouble> {
+        match said {
+            Said::Token(event) if *from == self.hub => return self.take_own_token(event),
+            Said::Token(event) => self.take_others_token(from, event),
+            Said::Appointment(appointment) => return self.take_appointment(from, appointment),
+            // What is asked of this hub comes as a request, and is answered for here.
+            Said::Pending(appointment) if appointment.hub == self.hub && *from != self.hub => {}
+            Said::Pending(appointment) => self.take_pending(appointment),
+            Said::Attendance { appointment, attendance } => {
+                let newest = self.attendance.entry(*appointment).or_insert((at, *attendance));
+                if newest.0 <= at {
+                    *newest = (at, *attendance);
+                }
+                self.show_attendance(*appointment);
+            }
+            Said::Waiting(waiting) => drop(self.waiting.insert(waiting.id, (**waiting).clone())),
+            Said::WaitsNoLonger { waiting } => drop(self.waiting.remove(waiting)),
+            // Tickets and tasks are the business of the hub where they are.
+            Said::Ticket(ticket) if *from == self.hub => {
+                self.tickets.insert(ticket.id, (**ticket).clone());
+                while TICKETS_MAX < self.tickets.len() {
+                    let oldest =
+                        self.tickets.values().min_by_key(|ticket| ticket.taken).map(|ticket| ticket.id);
+                    oldest.and_then(|oldest| self.tickets.remove(&oldest));
+                }
+            }
+            Said::Task(task) if *from == self.hub => drop(self.tasks.insert(task.id, (**task).clone())),
+            Said::TaskDone { task, .. } if *from == self.hub => drop(self.tasks.remove(task)),
+            Said::Catalogue(catalogue) => {
+                self.catalogues.insert(from.clone(), (**catalogue).clone());
+            }
+            Said::Ticket(_) | Said::Task(_) | Said::TaskDone { .. } => {}
+            Said::Please { of: Owner::Hub(of), request, deed } if *of == self.hub && *from != self.hub => {
+                if !self.requests.contains_key(request) && self.asked_of_us.len() < ASKED_MAX {
+                    self.asked_of_us.insert(*request, (from.clone(), (**deed).clone()));
+                }
+            }
+            Said::Please { request, .. } if *from == self.hub => {
+                self.pleases.insert(*request);
+                while REQUESTS_MAX < self.pleases.len() {
+                    self.pleases.pop_first();
+                }
+            }
+            // What is declined is settled by whoever drives the desk, in an act of its own.
+            Said::Please { .. } | Said::Declined { .. } => {}
+        }
+        None
+    }
+
+    fn take_own_token(&mut self, event: &TokenEvent) -> Option<Trouble> {
+        if let TokenEvent::Granted { slots } = event {
+            for (slot, _) in slots {
+                self.moved.insert(slot.clone(), Some(self.hub.clone()));
+                self.sold_elsewhere.remove(slot);
+            }
+        }
+        if let TokenEvent::Released { slots } = event {
+            self.moved.extend(slots.iter().map(|(slot, _)| (slot.clone(), None)));
+        }
+        self.ledger.apply(event).err().map(|contradiction| Trouble { words: contradiction.to_string() })
+    }
+
+    fn take_others_token(&mut self, from: &HubId, event: &TokenEvent) {
+        let names = |slots: &[(SlotId, u32)]| slots.iter().map(|(slot, _)| slot.clone()).collect::<Vec<_>>();
+        match event {
+            TokenEvent::Began { .. } | TokenEvent::Held { .. } => {}
+            TokenEvent::Confirmed { slots, .. } => self.sold_elsewhere.extend(names(slots)),
+            TokenEvent::Freed { slots, .. } | TokenEvent::Unlocked { slots, .. } => {
+                for slot in names(slots) {
+                    self.sold_elsewhere.remove(&slot);
+                }
+            }
+            TokenEvent::Released { slots } => {
+                self.moved.extend(names(slots).into_iter().map(|slot| (slot, None)));
+            }
+            TokenEvent::Granted { slots } => {
+                self.moved.extend(names(slots).into_iter().map(|slot| (slot, Some(from.clone()))));
+            }
+        }
+    }
+
+    fn take_appointment(&mut self, from: &HubId, appointment: &Appointment) -> Option<Trouble> {
+        if appointment.hub != *from {
+            return Some(Trouble {
+                words: format!("{from} has spoken of an appointment that {} answers for", appointment.hub),
+            });
+        }
+        // Whoever answers for it does not know what it is part of at the desk that asked.
+        let mut known = appointment.clone();
+        if let Some(pending) = self.appointments.get(&appointment.id) {
+            known.visit = known.visit.or(pending.visit);
+            known.replaces = known.replaces.or(pending.replaces);
+        }
+        self.put(&known);
+        None
+    }
+
+    fn take_pending(&mut self, appointment: &Appointment) {
+        // What the hub that answers for it has said is not overwritten by what was hoped for.
+        let answered = self.appointments.get(&appointment.id).is_some_and(|known| {
+            !matches!(known.standing, Standing::Provisional { .. }) && known.hub != self.hub
+        });
+        if !answered {
+            self.put(appointment);
+        }
+    }
+
+    fn put(&mut self, appointment: &Appointment) {
+        let open = match &appointment.standing {
+            Standing::Provisional { .. } => true,
+            Standing::Cancelled(cancellation) => !cancellation.told,
+            Standing::Firm | Standing::Confirmed(_) => appointment.replaces.is_some(),
+            Standing::Failed { .. } => false,
+        };
+        if open {
+            self.unsettled.insert(appointment.id);
+        } else {
+            self.unsettled.remove(&appointment.id);
+        }
+        self.appointments.insert(appointment.id, appointment.clone());
+        self.show_attendance(appointment.id);
+    }
+
+    fn show_attendance(&mut self, id: AppointmentId) {
+        if let (Some(appointment), Some((_, attendance))) =
+            (self.appointments.get_mut(&id), self.attendance.get(&id))
+        {
+            appointment.attendance = *attendance;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What people change about their own accounts: each change asks for the password once more.
+
+use std::sync::Arc;
+
+use crate::access::{
+    accounts::{Command, Proof},
+    secret::Secret,
+    sessions::Token,
+};
+
+use super::{SignIn, SignInError, fresh};
+
+impl SignIn {
+    /// Changes one's own password; every session of the user ends, and the browser gets another.
+    ///
+    /// # Errors
+    /// See [`SignInError`].
+    pub async fn change_password(
+        self: &Arc<Self>,
+        token: &str,
+        current: Secret,
+        new: Secret,
+    ) -> Result<Token, SignInError> {
+        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
+        new.check_password(&visitor.user, &visitor.name)?;
+        if new == current {
+            return Err(SignInError::Same);
+        }
+        let user = self.prove("confirm password", visitor.user.as_str(), current, Proof::Password).await?;
+        let password = self.hash(new).await?;
+        let own = user.as_str().to_owned();
+        let change = Command::SetPassword { user: user.clone(), password, must_change: false };
+        self.blocking(move |service| service.command(change, &own, "change password", &own)).await??;
+        let mut sessions = self.sessions();
+        sessions.close_all_of(&user);
+        Ok(sessions.open(user, fresh()?, self.began.elapsed()))
+    }
+
+    /// Sets one's own PIN, or removes it.
+    ///
+    /// # Errors
+    /// See [`SignInError`].
+    pub async fn change_pin(
+        self: &Arc<Self>,
+        token: &str,
+        current: Secret,
+        pin: Option<Secret>,
+    ) -> Result<(), SignInError> {
+        let visitor = self.visit(token).filter(|visitor| !visitor.locked).ok_or(SignInError::NoSession)?;
+        if let Some(pin) = &pin {
+            pin.check_pin()?;
+        }
+        let user = self.prove("confirm password", visitor.user.as_str(), current, Proof::Password).await?;
+        let hash = match pin {
+            Some(pin) => Some(self.hash(pin).await?),
+            None => None,
+        };
+        let own = user.as_str().to_owned();
+        let change = Command::SetPin(user, hash);
+        self.blocking(move |service| service.command(change, &own, "change PIN", &own)).await?
+    }
+}

@@ -43,6 +43,7 @@
     if (rows().length === 0) {
       return;
     }
+    document.querySelector("[data-keys]").hidden = false;
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (target && target.matches("[data-row]")) {
       target.focus();

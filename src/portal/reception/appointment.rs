@@ -26,7 +26,7 @@ use super::{
     marks::{self, Need},
     named, new_request, offers,
     person::{Banner, LINE_CHARACTERS_MAX},
-    refusal, request_for, shown, times, to,
+    printed, refusal, request_for, shown, times, to,
     wish::WishForm,
     work::{Errand, Work},
 };
@@ -38,8 +38,9 @@ const WORDS: [&str; 5] = ["description", "comment", "interpreter", "adjustments"
 pub(super) struct View {
     pub id: String,
     pub banner: Banner,
+    /// By its distance from today; empty on paper, which is read on another day.
     pub when: String,
-    pub time: String,
+    pub full: String,
     pub length: String,
     pub service: String,
     pub channel: &'static str,
@@ -70,7 +71,7 @@ impl View {
             id: appointment.id.to_string(),
             banner: Banner::of(&appointment.person, counter.today()),
             when: times::moment(appointment.start, now),
-            time: format!("{} to {}", times::clock(appointment.start), times::clock(appointment.end)),
+            full: times::full(appointment.start, appointment.end),
             length: times::length(appointment.end.since(appointment.start)),
             service: appointment.service_name.clone(),
             channel: appointment.channel.name(),
@@ -518,13 +519,7 @@ pub(super) async fn slip(State(counter): State<Counter>, signed: Signed, Path(id
     let appointment = known(&counter, &id)?;
     shown(&SlipPage {
         frame: StaffFrame::new("Appointment slip", &signed, "/reception"),
-        view: View { when: on_paper(&appointment), ..View::of(&appointment, &counter) },
-        printed: times::moment(counter.now(), counter.now()).replace("Today", &times::date(counter.today())),
+        view: View { when: String::new(), ..View::of(&appointment, &counter) },
+        printed: printed(&counter),
     })
-}
-
-/// The day in full: a slip is read on another day.
-fn on_paper(appointment: &Appointment) -> String {
-    let day = times::day(appointment.start);
-    format!("{} {}", day.strftime("%A"), times::date(day))
 }

@@ -126,6 +126,7 @@ pub(super) struct Row {
     pub name: String,
     pub born: String,
     pub number: String,
+    pub has_number: bool,
     pub telephone: String,
     pub service: String,
     pub label: String,
@@ -147,6 +148,7 @@ impl Row {
             name: person::name(&appointment.person),
             born: person::born(&appointment.person, times::day(now)),
             number: person::number(&appointment.person),
+            has_number: appointment.person.nhs_number.is_some(),
             telephone: appointment.person.telephone.clone(),
             service: appointment.service_name.clone(),
             label: appointment.description.clone(),
@@ -341,9 +343,9 @@ pub(super) async fn day_list(
     clinics.sort_by(|one, other| one.service.cmp(&other.service));
     shown(&DayListPage {
         frame: StaffFrame::new("Day list", &signed, "/reception"),
-        heading: times::heading(day, today),
+        heading: times::plain(day),
         board: query.path(day, today),
-        printed: times::moment(now, now),
+        printed: super::printed(&counter),
         clinics,
     })
 }

@@ -2,8 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
+
+use tokio::sync::Notify;
 
 use crate::{
     domain::{
@@ -45,6 +47,8 @@ pub(crate) struct State {
     pub taken: Vec<OfferKey>,
     /// What the next deed is refused with.
     pub refuse: Option<Refused>,
+    /// What every deed waits for.
+    pub hold: Option<Arc<Notify>>,
     /// Every deed that was carried out.
     pub deeds: Vec<Deed>,
     /// Who did the last.
@@ -137,7 +141,13 @@ impl Reception for FakeDesk {
                 Ok(answer)
             }
         };
-        Box::pin(async move { result })
+        let hold = state.hold.clone();
+        Box::pin(async move {
+            if let Some(hold) = hold {
+                hold.notified().await;
+            }
+            result
+        })
     }
 
     fn board(&self, from: Timestamp, until: Timestamp) -> Board {

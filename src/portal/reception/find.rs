@@ -131,6 +131,9 @@ pub(super) async fn results(
             false => Mark { word: "Part of what you entered fits", icon: "attention", tone: "attention" },
         },
         verified: match found.verified {
+            _ if found.person.nhs_number.is_none() => {
+                Mark { word: "NHS number not known", icon: "attention", tone: "attention" }
+            }
             true => Mark { word: "NHS number verified", icon: "good", tone: "good" },
             false => Mark { word: "NHS number not verified", icon: "attention", tone: "waiting" },
         },

@@ -231,6 +231,11 @@ fn named(id: &str) -> Result<AppointmentId, Failure> {
     id.parse().map_err(|_| Failure::NotFound)
 }
 
+/// When a page was printed, for whoever reads it on another day.
+fn printed(counter: &Counter) -> String {
+    format!("{} {}", times::date(counter.today()), times::clock(counter.now()))
+}
+
 fn shown(page: &impl Template) -> Page {
     Ok(Html(page.render()?).into_response())
 }

@@ -23,6 +23,8 @@ pub(super) struct OfferView {
     /// The first slot's key.
     pub key: String,
     pub when: String,
+    pub full: String,
+    pub until: String,
     pub time: String,
     pub length: String,
     pub service: String,
@@ -108,6 +110,8 @@ impl OfferView {
         Some(Self {
             key: first.key.to_string(),
             when: times::moment(first.start, now),
+            full: times::full(first.start, last.end),
+            until: times::clock(last.end),
             time: format!("{} to {}", times::clock(first.start), times::clock(last.end)),
             length: format!("{}{slots}", times::length(last.end.since(first.start))),
             service: first.service_name.clone(),

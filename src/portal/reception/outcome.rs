@@ -34,6 +34,7 @@ const NEXT: usize = 3;
 struct Made {
     id: String,
     when: String,
+    full: String,
     length: String,
     service: String,
     place: String,
@@ -60,6 +61,7 @@ impl Made {
         Self {
             id: appointment.id.to_string(),
             when: times::moment(appointment.start, counter.now()),
+            full: times::full(appointment.start, appointment.end),
             length: times::length(appointment.end.since(appointment.start)),
             service: appointment.service_name.clone(),
             place: appointment.place.name.clone(),

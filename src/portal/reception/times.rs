@@ -45,8 +45,18 @@ pub(super) fn date(day: Date) -> String {
 
 /// A day as a heading: `Today, Monday 23-Nov-2026`.
 pub(super) fn heading(day: Date, today: Date) -> String {
-    let text = format!("{} {}", day.strftime("%A"), date(day));
+    let text = plain(day);
     near(day, today).map_or(text.clone(), |near| format!("{near}, {text}"))
+}
+
+/// A time in full, as it is said and printed: `Monday 23-Nov-2026, 11:00 to 11:20`.
+pub(super) fn full(start: Timestamp, end: Timestamp) -> String {
+    format!("{}, {} to {}", plain(day(start)), clock(start), clock(end))
+}
+
+/// A day that says nothing of today: `Monday 23-Nov-2026`.
+pub(super) fn plain(day: Date) -> String {
+    format!("{} {}", day.strftime("%A"), date(day))
 }
 
 /// How long: `45 min`, `2 h`, `1 h 15 min`.

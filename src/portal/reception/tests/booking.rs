@@ -1,5 +1,9 @@
 //! Booking step by step, visits, and what becomes of appointments.
 
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
 use super::*;
 use crate::{
     domain::booking::{CancelledBy, OfferKey, Standing},
@@ -178,6 +182,37 @@ async fn a_page_that_is_out_of_date_books_nothing() {
     let fresh = value(&page, "request");
     assert_ne!(fresh, request);
     browser.post(&format!("{draft}/check"), &[("request", &fresh)]).await.to();
+    assert_eq!(browser.deeds().len(), 1);
+}
+
+#[tokio::test]
+async fn a_booking_goes_on_when_the_browser_has_gone() {
+    let browser = Browser::new().await;
+    let (draft, request) = browser.check(&[]).await;
+    let hold = Arc::new(Notify::new());
+    browser.desk.state().hold = Some(Arc::clone(&hold));
+    let (check, outcome) = (format!("{draft}/check"), format!("{draft}/outcome"));
+    let form = [("request", request.as_str())];
+    tokio::select! {
+        biased;
+        _ = browser.post(&check, &form) => panic!("it waits"),
+        () = tokio::time::sleep(Duration::from_millis(50)) => {}
+    }
+    let page = browser.get(&outcome).await.shown();
+    assert!(page.contains("Booking…") && page.contains("http-equiv=\"refresh\""));
+    for step in ["details", "slots", "check"] {
+        let form = [("request", request.as_str()), ("key", "token|a/b@5#1"), ("description", "Other")];
+        assert_eq!(
+            browser.post(&format!("{draft}/{step}"), &form).await.to(),
+            outcome,
+            "nothing changes meanwhile"
+        );
+    }
+    hold.notify_one();
+    while browser.get(&outcome).await.shown().contains("Booking…") {
+        tokio::task::yield_now().await;
+    }
+    assert!(browser.get(&outcome).await.shown().contains("Booked"));
     assert_eq!(browser.deeds().len(), 1);
 }
 

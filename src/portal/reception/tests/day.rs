@@ -1,5 +1,7 @@
 //! The board, its tasks, the waiting list, the queue and its display.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::booking::{Attendance, TicketState};
 
@@ -157,13 +159,31 @@ async fn a_freed_slot_that_is_gone_leads_to_what_else_there_is() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_board_that_refreshes_itself_keeps_no_session_open() {
+    let browser = Browser::new().await;
+    browser.get("/reception").await.shown();
+    for _ in 0..10 {
+        let refresh = Request::get("/reception").header("X-Polygate-Refresh", "1");
+        browser.send(refresh, String::new()).await.shown();
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    let refresh = Request::get("/reception").header("X-Polygate-Refresh", "1");
+    assert_eq!(browser.send(refresh, String::new()).await.to(), "/locked?next=/reception");
+}
+
 #[tokio::test]
 async fn the_day_is_printed_by_service() {
     let browser = Browser::new().await;
     let page = browser.get("/day-list?day=2026-11-23").await.shown();
-    for text in
-        ["Day list: Today, Monday 23-Nov-2026", "Podiatry", "Phlebotomy", "11:00–11:20", "Interpreter: Igbo"]
-    {
+    for text in [
+        "Day list: Monday 23-Nov-2026",
+        "Podiatry",
+        "Phlebotomy",
+        "Printed 23-Nov-2026 11:05",
+        "11:00–11:20",
+        "Interpreter: Igbo",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("12:45–13:05"), "who is cancelled is not expected");

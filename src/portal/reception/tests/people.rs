@@ -24,7 +24,7 @@ async fn people_are_found_shown_with_their_source_and_never_chosen_by_themselves
     let results = browser.post("/patients", &[("words", "okafor")]).await.to();
     let page = browser.get(&results).await.shown();
     assert!(page.contains("OKAFOR, Daniel (Mr)") && page.contains("this desk’s bookings"));
-    assert!(page.contains("NHS number not verified") && page.contains("Part of what you entered fits"));
+    assert!(page.contains("NHS number not known") && page.contains("Part of what you entered fits"));
     let person = browser.post(&format!("{results}/choose"), &[("who", "0")]).await.to();
     let page = browser.get(&person).await.shown();
     assert!(

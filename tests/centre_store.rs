@@ -15,7 +15,8 @@ use polygate::{
         entries::StoredEntry,
         ingest::Checked,
         store::{
-            CommitError, Committed, Filter, Store, StreamStatus, embedded::Embedded, postgres::Postgres,
+            ActCursor, CommitError, Committed, Filter, Store, StreamStatus, embedded::Embedded,
+            postgres::Postgres,
         },
     },
     domain::{
@@ -109,6 +110,7 @@ promises! {
     a_store_opened_again_knows_what_it_knew,
     entries_are_found_by_hub_class_and_source_id,
     large_and_odd_entries_are_taken,
+    what_desks_decide_is_given_out_once_and_in_order,
 }
 
 fn entry(seq: Sequence) -> BatchEntry {
@@ -186,6 +188,37 @@ async fn the_same_batch_again_changes_nothing(home: &Home) {
     let stream = only_stream(&store).await;
     assert_eq!((stream.entries, stream.duplicates, stream.through, stream.highest), (5, 5, 5, 5));
     assert_eq!(stream.received_at, NOW);
+}
+
+async fn what_desks_decide_is_given_out_once_and_in_order(home: &Home) {
+    let store = home.open().await;
+    let acts = |first, last| {
+        let act = |seq| BatchEntry { kind: "booking.act".to_owned(), raw: Some(raw(seq)), ..entry(seq) };
+        let entries = (first..=last).map(act).collect();
+        Checked { class: Class::Booking, entries, ..batch(first, last) }
+    };
+    let told = async |cursor: &mut ActCursor| -> Vec<Bytes> {
+        let found = store.acts(cursor, Timestamp(NOW.0 - 1)).await.unwrap();
+        found.into_iter().map(|act| act.raw).collect()
+    };
+    let mut cursor = ActCursor::default();
+    assert_eq!(told(&mut cursor).await, Vec::<Bytes>::new());
+    commit(&store, &acts(1, 2)).await;
+    // What is no act, or of another class, is nothing to a desk.
+    commit(&store, &Checked { class: Class::Booking, ..batch(3, 3) }).await;
+    commit(&store, &batch(1, 1)).await;
+    assert_eq!(told(&mut cursor).await, [raw(1), raw(2)]);
+    commit(&store, &acts(1, 2)).await;
+    assert_eq!(told(&mut cursor).await, Vec::<Bytes>::new(), "the same again");
+    commit(&store, &acts(4, 5)).await;
+    assert_eq!(told(&mut cursor).await, [raw(4), raw(5)]);
+    assert!(cursor.has_earlier(&hub("north"), None) && !cursor.has_earlier(&hub("north"), Some(EPOCH)));
+    let mut anew = ActCursor::default();
+    assert_eq!(told(&mut anew).await, [raw(1), raw(2), raw(4), raw(5)]);
+}
+
+fn raw(seq: Sequence) -> Bytes {
+    Bytes::from(format!("act {seq}"))
 }
 
 async fn overlapping_batches_are_stored_once(home: &Home) {

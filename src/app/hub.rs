@@ -158,12 +158,7 @@ impl RunningHub {
             .await
             .with_context(|| format!("the portal cannot listen on {}", section.listen))?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "portal");
-        let staff = self.hub.accounts().map(|sign_in| portal::Staff {
-            sign_in,
-            hub: self.hub.status().name,
-            tls: tls.is_some(),
-        });
-        let options = portal::Options { staff, names: section.names.clone(), desk: None };
+        let options = portal::Options { names: section.names.clone(), ..self.portal_options(tls.is_some()) };
         let router = health::router(hubs.clone())
             .merge(mem::take(&mut self.beside_portal))
             .merge(portal::router(hubs, options));
@@ -174,6 +169,14 @@ impl RunningHub {
             }
         });
         Ok(())
+    }
+
+    /// What the portal is told of this hub: who may sign in, and their desk.
+    pub(super) fn portal_options(&self, tls: bool) -> portal::Options {
+        let hub = self.hub.identity().name.clone();
+        let staff = self.hub.accounts().map(|sign_in| portal::Staff { sign_in, hub, tls });
+        let desk = self.desk().map(|desk| portal::reception::Desk(Arc::new(desk)));
+        portal::Options { names: Vec::new(), staff, desk }
     }
 
     /// The reception desk.

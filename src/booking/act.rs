@@ -115,6 +115,11 @@ pub enum Said {
         /// What.
         slots: Vec<SlotId>,
     },
+    /// Slots of this hub's own sessions that the centre has, if it still has them.
+    WantBack {
+        /// What.
+        slots: Vec<SlotId>,
+    },
     /// The centre gives slots to a hub, each under its new epoch.
     Grant {
         /// To which.

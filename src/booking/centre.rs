@@ -117,6 +117,10 @@ impl CentreDesk {
                 Said::Allot { to: Owner::Hub(to), slots } => {
                     said.extend(grants(&mut ledger, to, slots.iter()));
                 }
+                Said::WantBack { slots } => {
+                    let own = slots.iter().filter(|slot| slot.home == *from);
+                    said.extend(grants(&mut ledger, from, own));
+                }
                 Said::Please { of: Owner::Centre, deed, .. } => {
                     said.extend(wanted(&mut ledger, from, deed));
                 }

@@ -1,5 +1,6 @@
 //! The demonstration: a whole polysystem on loopback, in one process, with a switch that cuts the WAN.
 
+mod desk;
 mod files;
 mod practices;
 mod systems;
@@ -45,8 +46,8 @@ const PAUSE_HEADLESS: Duration = Duration::from_millis(4);
 /// How long the hubs may take to send what has piled up.
 const DRAIN_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Where the portal is, if the port is free.
-const PORTAL: &str = "127.0.0.1:8443";
+/// Where the hubs' portals are, if the ports are free.
+const PORTALS: [&str; 2] = ["127.0.0.1:8443", "127.0.0.1:8444"];
 
 /// What a headless run found. The first six names are a contract.
 #[derive(Debug, Serialize)]
@@ -108,20 +109,30 @@ struct Polysystem {
 /// It cannot be started.
 pub async fn show() -> anyhow::Result<()> {
     let mut polysystem = Polysystem::start(PAUSE_SHOWN, true).await?;
-    let listener = match TcpListener::bind(PORTAL).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind("127.0.0.1:0").await.context("the portal cannot listen")?,
-    };
-    let address = listener.local_addr()?;
     let hubs: Vec<Arc<dyn Operate>> =
         polysystem.hubs.iter().map(|running| Arc::clone(&running.hub) as Arc<dyn Operate>).collect();
-    let router = health::router(hubs.clone()).merge(portal::router(hubs, portal::Options::default()));
     let stop = watch::Sender::new(false);
-    let serving = tokio::spawn(http_server::serve(listener, None, router, stop.subscribe()));
-    polysystem.introduce(address)?;
+    let (mut serving, mut portals) = (Vec::new(), Vec::new());
+    for (index, running) in polysystem.hubs.iter().enumerate() {
+        desk::let_in(running)?;
+        let listener = match PORTALS.get(index) {
+            Some(wanted) => TcpListener::bind(wanted).await,
+            None => TcpListener::bind("127.0.0.1:0").await,
+        };
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind("127.0.0.1:0").await.context("the portal cannot listen")?,
+        };
+        portals.push(listener.local_addr()?);
+        // The first shows all hubs, and has the switches; each is its own hub's desk.
+        let shown = if index == 0 { hubs.clone() } else { hubs.get(index).cloned().into_iter().collect() };
+        let router = health::router(hubs.clone()).merge(portal::router(shown, running.portal_options(false)));
+        serving.push(tokio::spawn(http_server::serve(listener, None, router, stop.subscribe())));
+    }
+    polysystem.introduce(&portals)?;
     super::asked_to_end().await?;
     stop.send_replace(true);
-    serving.abort();
+    serving.iter().for_each(tokio::task::JoinHandle::abort);
     polysystem.stop_sending().await;
     polysystem.end().await;
     Ok(())
@@ -196,6 +207,7 @@ impl Polysystem {
             let mut text = hub_config(id, ods, name, &polysystem.directory, relay.address());
             text.push_str(&polysystem.practices.read().await.config(ods, &polysystem.directory)?);
             text.push_str(&systems.config());
+            text.push_str(desk::services(polysystem.hubs.len()));
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             let running = RunningHub::start(&HubConfig::load(&path)?).await?;
             running.hub.set_wan_switch(Arc::clone(&relay));
@@ -288,7 +300,7 @@ impl Polysystem {
         Ok(summary)
     }
 
-    fn introduce(&self, portal: SocketAddr) -> anyhow::Result<()> {
+    fn introduce(&self, portals: &[SocketAddr]) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "A polysystem is running on this machine: a centre, a broker and two hubs.")?;
         for running in &self.hubs {
@@ -297,7 +309,12 @@ impl Polysystem {
                 writeln!(out, "    {:<16} {:<22} {}", link.kind, link.name, link.address)?;
             }
         }
-        writeln!(out, "\nThe portal:          http://{portal}/   (no sign-in: it shows no patient data)")?;
+        writeln!(out, "\nThe portals (without sign-in they show no patient data):")?;
+        for (running, portal) in self.hubs.iter().zip(portals) {
+            writeln!(out, "    {:<34} http://{portal}/", running.hub.identity().name)?;
+        }
+        let users: Vec<&str> = desk::STAFF.iter().map(|(user, ..)| *user).collect();
+        writeln!(out, "Sign in at either:   {} (password: {})", users.join(" or "), desk::PASSWORD)?;
         writeln!(
             out,
             "What the centre has: cargo run --release --bin polycentre -- entries --config {} --json",

@@ -130,7 +130,7 @@ impl Desk {
                     self.pleases.pop_first();
                 }
             }
-            Said::Allot { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}
+            Said::Allot { .. } | Said::WantBack { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}
             Said::Grant { to, slots } => {
                 if *to != self.hub {
                     self.moved.extend(slots.iter().map(|(slot, _)| (slot.clone(), Some(to.clone()))));

@@ -20,6 +20,7 @@ use super::{
     token::{HubLedger, TokenEvent},
 };
 
+mod allot;
 mod apply;
 mod decide;
 mod due;

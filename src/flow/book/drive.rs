@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Systems asked at once.
 const AT_ONCE: usize = 8;
 static NOBODY_WAITS: AtomicBool = AtomicBool::new(false);
+/// How often allotments are looked at: days are added at the far end, and sell-by hours pass.
+const ALLOT_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often what is over is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -60,9 +62,14 @@ impl BookingDesk {
 
     async fn follow_on(&self, mut stop: watch::Receiver<bool>) {
         let mut forgotten = tokio::time::Instant::now();
+        let mut allotted: Option<tokio::time::Instant> = None;
         loop {
             self.follow().await;
             self.answer_hubs().await;
+            if allotted.is_none_or(|at| ALLOT_EVERY <= at.elapsed()) {
+                self.allot().await;
+                allotted = Some(tokio::time::Instant::now());
+            }
             if FORGET_EVERY <= forgotten.elapsed() {
                 forgotten = tokio::time::Instant::now();
                 let _writer = self.writer.lock().await;
@@ -137,6 +144,15 @@ impl BookingDesk {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Lets others have what is allotted to them, and gives back what nobody has bought.
+    async fn allot(&self) {
+        let mut writer = self.writer.lock().await;
+        let said = self.desk().allotments_due(self.hub.now());
+        if !said.is_empty() {
+            self.put_down(&mut writer, said).await;
         }
     }
 

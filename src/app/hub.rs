@@ -176,6 +176,11 @@ impl RunningHub {
         Ok(())
     }
 
+    /// The reception desk.
+    pub fn desk(&self) -> Option<FrontDesk> {
+        self.desk.clone()
+    }
+
     /// Tells systemd that the hub is ready, and goes on telling it that it lives.
     ///
     /// # Errors

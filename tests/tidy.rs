@@ -115,23 +115,36 @@ fn rooms_used(text: &str, rooms: &BTreeSet<String>) -> BTreeSet<String> {
     for block in text.split("use crate::{").skip(1) {
         let mut depth = 1;
         let mut word = String::new();
+        // Only the first name of a path is a room: `domain::booking` is not the room of that name.
+        let mut is_first = true;
         for character in block.chars() {
             match character {
                 '{' => depth += 1,
                 '}' => depth -= 1,
                 _ => {}
             }
-            if depth == 1 && (character.is_alphanumeric() || character == '_') {
+            if depth == 1 && is_first && (character.is_alphanumeric() || character == '_') {
                 word.push(character);
-            } else if depth <= 1 || character == '{' {
+            } else if !word.is_empty() {
                 used.insert(std::mem::take(&mut word));
+                is_first = false;
             }
+            is_first |= depth == 1 && character == ',';
             if depth == 0 {
                 break;
             }
         }
     }
     used.intersection(rooms).cloned().collect()
+}
+
+#[test]
+fn rooms_are_read_from_the_first_names_of_paths() {
+    let rooms: BTreeSet<String> = ["booking", "domain", "flow", "store", "sys"].map(str::to_owned).into();
+    let text =
+        "use crate::{domain::booking::Offer, flow, store::{keys, cache}, sys::clock};\ncrate::domain::x();";
+    let used: Vec<String> = rooms_used(text, &rooms).into_iter().collect();
+    assert_eq!(used, ["domain", "flow", "store", "sys"]);
 }
 
 #[test]

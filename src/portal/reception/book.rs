@@ -103,6 +103,8 @@ struct SlotsPage {
     draft: DraftId,
     banner: Banner,
     is_move: bool,
+    /// Where something else can be asked for.
+    back: String,
     found: Found,
     more: bool,
     systems: Vec<SystemView>,
@@ -145,6 +147,10 @@ async fn slots_shown(
         draft,
         banner: Banner::of(person, counter.today()),
         is_move: matches!(work.errand, Errand::Move(_)),
+        back: match work.errand {
+            Errand::Move(appointment) => format!("/appointments/{appointment}/move"),
+            _ => format!("/book/{draft}/need"),
+        },
         found: Found::new(&runs(&found.offers, wish.slots()), now),
         more: found.more,
         systems: found.systems.iter().map(|answer| SystemView::of(answer, now)).collect(),

@@ -358,7 +358,9 @@ async fn an_appointment_moves_and_the_old_time_stands_until_then() {
             .contains("not before")
     );
     let slots = browser.post(&path, &[("from", "2026-11-23"), ("until", "2026-12-01")]).await.to();
-    let key = value(&browser.get(&slots).await.shown(), "key");
+    let page = browser.get(&slots).await.shown();
+    assert!(page.contains(&format!("href=\"{path}\"")) && page.contains("it stands until the new time"));
+    let key = value(&page, "key");
     let check = browser.post(&slots, &[("key", &key)]).await.to();
     let page = browser.get(&check).await.shown();
     assert!(page.contains("Check before moving") && page.contains("Today 11:45"));

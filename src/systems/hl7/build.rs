@@ -253,7 +253,8 @@ impl Writer {
         self.notes(&[all, text(item, "note").unwrap_or_default()].join("\n"));
     }
 
-    fn notes(&mut self, text: &str) {
+    /// NTE, one for each line that is not empty: not every receiver knows `\.br\`.
+    pub(super) fn notes(&mut self, text: &str) {
         for (number, line) in text.lines().filter(|line| !line.is_empty()).enumerate() {
             self.segment("NTE", &[(1, (number + 1).to_string()), (3, said(line))]);
         }
@@ -316,6 +317,7 @@ fn flags(item: &ItemChange) -> Vec<String> {
 /// The filler's status in the words of HL7 table 0278.
 fn status_words(status: &str) -> &'static str {
     match status {
+        "provisional" => "Pending",
         "cancelled" => "Cancelled",
         "discontinued" => "Discontinued",
         "deleted" => "Deleted",

@@ -151,11 +151,11 @@ fn notes(writer: &mut Writer, appointment: &Appointment) {
         ("Transport", if needs.transport { "needed" } else { "" }),
         ("Adjustments", needs.adjustments.as_str()),
     ];
-    let said_of = all.into_iter().filter(|(_, text)| !text.is_empty());
-    for (number, (about, text)) in said_of.enumerate() {
-        let text = if about.is_empty() { said(text) } else { format!("{about}: {}", said(text)) };
-        writer.segment("NTE", &[(1, (number + 1).to_string()), (3, text)]);
-    }
+    let one = |(about, text): &(&str, &str)| {
+        if about.is_empty() { (*text).to_owned() } else { format!("{about}: {text}") }
+    };
+    let lines: Vec<String> = all.iter().filter(|(_, text)| !text.is_empty()).map(one).collect();
+    writer.notes(&lines.join("\n"));
 }
 
 /// PID-3: the NHS number, and the patient's number at that system; none if there is neither.

@@ -156,7 +156,14 @@ impl Clinic {
         let held = inside.find(name)?;
         held.state = State::Arrived;
         let held = held.clone();
-        let visit = format!("EVN|A04|{0}||||{0}\r{1}\rPV1|1|O|{2}", time(now), held.patient, held.resource);
+        let visit = format!(
+            "EVN|A04|{0}||||{0}\r{1}\rPV1|1|O|{2}{3}{4}",
+            time(now),
+            held.patient,
+            held.resource,
+            "|".repeat(19 - 3),
+            held.filler
+        );
         Some(inside.message("ADT^A04^ADT_A01", &visit, now))
     }
 

@@ -4,17 +4,24 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::*;
 use crate::{
+    codec::hl7v2::Message as Parsed,
     domain::{
         booking::{Appointment, AppointmentId},
+        record::{FieldChange, ItemKind},
         time::Timestamp,
     },
     sys::clock::SimulatedClock,
     systems::{
-        hl7::scheduling::tests::{appointment, telling},
+        hl7::{
+            scheduling::tests::{appointment, telling},
+            translate,
+        },
+        rio,
         simulator::{
             clinic::{Clinic, Manner, State},
             people::Person,
             receiver::{Deed, Receiver},
+            traffic::Message,
         },
     },
 };
@@ -205,4 +212,37 @@ async fn a_patient_whom_it_could_only_guess_at_is_not_told_of() {
     assert_eq!((refusal.code, refusal.at_fault), ("SIU_NO_NUMBER", AtFault::Asker));
     assert_eq!((refusal.outcome, refusal.retry), (Outcome::NotDone, Retry::Never));
     assert!(bench.system.received().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_clinic_says_of_its_book_is_understood_here() {
+    let bench = clinic().await;
+    let first = booked(1);
+    bench.booking.tell(&first).await.unwrap();
+    let placer = first.appointment.id.to_string();
+    let start = first.appointment.end;
+    let own = bench.system.books("feet-wed", start, Duration::from_secs(1200), &Person::of(1), NOW).unwrap();
+    let arrived = bench.system.arrives(&placer, NOW).unwrap();
+    let missed = bench.system.misses("F2", NOW).unwrap();
+    let said = |message: &Message| {
+        let event = translate(&Parsed::parse(&message.bytes).unwrap(), &rio::DIALECT).unwrap();
+        assert_eq!(event.faults, Vec::<&str>::new());
+        assert_eq!(event.source_id, message.control_id);
+        let item = event.items.into_iter().find(|item| item.kind != ItemKind::Demographics).unwrap();
+        let set = |name| match item.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, FieldChange::Set(value))) => value.clone(),
+            _ => String::new(),
+        };
+        (event.kind, set("filler_id"), set("status"), set("duration"), event.nhs_number.unwrap())
+    };
+    let (theirs, ours) = (Person::of(1).nhs_number, first.appointment.person.nhs_number.unwrap());
+    let expect = |kind: &str, filler: &str, status: &str, minutes: &str, who| {
+        (kind.to_owned(), filler.to_owned(), status.to_owned(), minutes.to_owned(), who)
+    };
+    assert_eq!(said(&own), expect("SIU^S12", "F2", "booked", "20", theirs));
+    assert_eq!(said(&arrived), expect("ADT^A04", "", "registered", "", ours));
+    assert_eq!(said(&missed), expect("SIU^S26", "F2", "did not attend", "20", theirs));
+    let states: Vec<State> = bench.system.book().into_iter().map(|held| held.state).collect();
+    assert_eq!(states, [State::Arrived, State::DidNotAttend]);
+    assert!(bench.system.arrives("nobody", NOW).is_none());
 }

@@ -286,6 +286,7 @@ async fn remembers_what_each_hub_says_of_itself() {
         condition: String::new(),
         alarms: vec![],
         queued: vec![],
+        heard: None,
     };
     for (topic, health) in [
         ("polygate/1/north/status", health("north", true)),

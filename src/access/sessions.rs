@@ -88,6 +88,17 @@ impl Sessions {
 
     /// Whom a token stands for; this counts as use, unless the session is locked or has become so.
     pub fn visit(&mut self, token: &str, now: Duration) -> Option<Seen> {
+        let seen = self.glance(token, now)?;
+        if !seen.locked
+            && let Some(session) = self.all.get_mut(&key(token))
+        {
+            session.used = now;
+        }
+        Some(seen)
+    }
+
+    /// The same for a page that refreshes itself: nobody's hand is behind it, so it keeps no session alive.
+    pub fn glance(&mut self, token: &str, now: Duration) -> Option<Seen> {
         let key = key(token);
         let session = self.all.get_mut(&key)?;
         if session.ends <= now {
@@ -96,9 +107,6 @@ impl Sessions {
         }
         if IDLE_MAX <= now.saturating_sub(session.used) {
             session.locked = true;
-        }
-        if !session.locked {
-            session.used = now;
         }
         Some(Seen { user: session.user.clone(), csrf: session.csrf.clone(), locked: session.locked })
     }

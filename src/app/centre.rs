@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     centre::{
+        relay::Relay,
         store::{Filter, Store, StoreError, embedded::Embedded, postgres::Postgres},
         worker::{Metrics, Worker},
     },
@@ -73,6 +74,7 @@ impl RunningCentre {
             };
             running.tasks.spawn(worker.run(running.stop.subscribe()));
         }
+        running.start_relay(config, process, socket_directory, &clock)?;
         running.start_upkeep();
         if let Some(console) = &config.console {
             running.start_console(console.listen).await?;
@@ -89,6 +91,29 @@ impl RunningCentre {
             self.tasks.shutdown().await;
         }
         self.store.close().await;
+    }
+
+    /// Carries bookings between hubs.
+    fn start_relay(
+        &mut self,
+        config: &CentreConfig,
+        process: u64,
+        socket_directory: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let options = options(&config.broker, &format!("{process:x}-relay"), vec![CONDITIONS.to_owned()])?;
+        let relay = Relay {
+            uplink: Box::new(MqttUplink::new(MqttOptions {
+                socket_directory: socket_directory.to_owned(),
+                ..options
+            })),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(clock),
+            entropy: Entropy::from_system(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.tasks.spawn(relay.run(self.stop.subscribe()));
+        Ok(())
     }
 
     fn start_upkeep(&mut self) {
@@ -187,6 +212,15 @@ fn worker_options(
     number: usize,
     socket_directory: &Path,
 ) -> anyhow::Result<MqttOptions> {
+    let mut subscriptions = vec![BATCHES.to_owned()];
+    if number == 0 {
+        subscriptions.push(CONDITIONS.to_owned());
+    }
+    let options = options(broker, &format!("{process:x}-{number}"), subscriptions)?;
+    Ok(MqttOptions { socket_directory: socket_directory.to_owned(), ..options })
+}
+
+fn options(broker: &BrokerSection, name: &str, subscriptions: Vec<String>) -> anyhow::Result<MqttOptions> {
     let url = BrokerUrl::parse(&broker.url).context("broker.url")?;
     let files = url.tls.then(|| ClientFiles {
         ca: broker.ca.clone(),
@@ -194,12 +228,7 @@ fn worker_options(
         key: broker.key.clone(),
         revocation_list: broker.crl.clone(),
     });
-    let mut subscriptions = vec![BATCHES.to_owned()];
-    if number == 0 {
-        subscriptions.push(CONDITIONS.to_owned());
-    }
-    let options = MqttOptions::centre(url, files, &format!("{process:x}-{number}"), subscriptions);
-    Ok(MqttOptions { socket_directory: socket_directory.to_owned(), ..options })
+    Ok(MqttOptions::centre(url, files, name, subscriptions))
 }
 
 async fn health(store: Arc<Store>) -> (StatusCode, &'static str) {

@@ -163,7 +163,7 @@ impl RunningHub {
             hub: self.hub.status().name,
             tls: tls.is_some(),
         });
-        let options = portal::Options { staff, names: section.names.clone() };
+        let options = portal::Options { staff, names: section.names.clone(), desk: None };
         let router = health::router(hubs.clone())
             .merge(mem::take(&mut self.beside_portal))
             .merge(portal::router(hubs, options));
@@ -174,6 +174,11 @@ impl RunningHub {
             }
         });
         Ok(())
+    }
+
+    /// The reception desk.
+    pub fn desk(&self) -> Option<FrontDesk> {
+        self.desk.clone()
     }
 
     /// Tells systemd that the hub is ready, and goes on telling it that it lives.

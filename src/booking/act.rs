@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     booking::{
-        Appointment, AppointmentId, Attendance, Deed, OfferKey, Owner, RequestId, Task, Ticket, WaitingPerson,
+        Appointment, AppointmentId, Attendance, Deed, OfferKey, Owner, RequestId, SlotId, Task, Ticket,
+        WaitingPerson,
     },
     ids::HubId,
     time::Timestamp,
 };
+
+pub use crate::domain::booking::{ActPlace, HeardThrough};
 
 use super::{catalogue::Catalogue, token::TokenEvent};
 
@@ -24,6 +27,9 @@ pub const ACT_BYTES_MAX: usize = 4 << 20;
 pub struct Act {
     /// [`Act::VERSION`].
     pub v: u8,
+    /// The ledger's incarnation after this act, and which of the desk's acts it is, from 1 without a hole: what orders
+    /// a desk's acts whatever way they come. After a restored disk the second may repeat under a higher first.
+    pub place: ActPlace,
     /// The request it carries out, if somebody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Asked>,
@@ -102,33 +108,45 @@ pub enum Said {
     },
     /// This hub's services and sessions from now on.
     Catalogue(Box<Catalogue>),
-}
-
-/// What the centre and other hubs say to a hub (topic `polygate/1/{hub}/down/booking`). `Debug` shows no patient.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Heard {
-    /// Another hub's act, as its bytes were journalled there.
-    Act {
-        /// Which hub's.
-        from: HubId,
-        /// The act.
-        #[serde(with = "crate::domain::entry::byte_string")]
-        act: bytes::Bytes,
-    },
-    /// The centre gives slots to this hub, each under its new epoch.
-    Grant {
+    /// Slots that were released with this act are for another: the centre grants them on.
+    Allot {
+        /// To whom.
+        to: Owner,
         /// What.
-        slots: Vec<(crate::domain::booking::SlotId, u32)>,
+        slots: Vec<SlotId>,
     },
-    /// The centre cannot give these: they are another's.
+    /// The centre gives slots to a hub, each under its new epoch.
+    Grant {
+        /// To which.
+        to: HubId,
+        /// What.
+        slots: Vec<(SlotId, u32)>,
+    },
+    /// The centre cannot give these to a hub: they are another's.
     NotGranted {
+        /// To which.
+        to: HubId,
         /// What.
         keys: Vec<OfferKey>,
     },
-    /// What the centre knows of this hub's ledger: whether it has ever heard of one.
+    /// What the centre has ever heard of a hub's ledger.
     Known {
-        /// The highest incarnation it has heard of; zero if of none.
+        /// Whose.
+        of: HubId,
+        /// The highest incarnation; zero if it never began.
         incarnation: u64,
     },
+}
+
+/// What the centre says to a hub of others (topic `polygate/1/{hub}/down/booking`): acts as their bytes were journalled.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Down {
+    /// [`Act::VERSION`].
+    pub v: u8,
+    /// Whose acts; `centre` for the centre's own.
+    pub from: HubId,
+    /// What lies before the first of these is not held any more: go on from here.
+    pub jump: bool,
+    /// The acts, in their order.
+    pub acts: Vec<serde_bytes::ByteBuf>,
 }

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    booking::{Owner, SlotId},
+    booking::{Deed, OfferKey, Owner, SlotId},
     ids::HubId,
+    time::Timestamp,
+};
+
+use super::{
+    act::{Act, ActPlace, Said},
+    token::TokenEvent,
 };
 
 /// The epoch of a slot that never moved.
@@ -72,6 +78,148 @@ impl CentreLedger {
     pub fn forget(&mut self, over: impl Fn(&SlotId) -> bool) {
         self.owners.retain(|slot, _| !over(slot));
     }
+}
+
+/// The centre's part in booking: it answers what hubs say with acts of its own.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CentreDesk {
+    ledger: CentreLedger,
+    /// How far each hub's acts were taken in.
+    taken: BTreeMap<HubId, ActPlace>,
+    /// The highest incarnation heard of each hub's ledger.
+    incarnations: BTreeMap<HubId, u64>,
+    spoken: u64,
+}
+
+impl CentreDesk {
+    /// The name that the centre's own acts go by.
+    pub const NAME: &str = "centre";
+
+    /// How far a hub's acts were taken in.
+    pub fn taken(&self, hub: &HubId) -> ActPlace {
+        self.taken.get(hub).copied().unwrap_or_default()
+    }
+
+    /// What a hub's next act comes to: the centre's act, to be made durable before anybody hears of it, and then taken
+    /// in by [`CentreDesk::apply`]. Nothing has changed meanwhile.
+    pub fn answer(&self, from: &HubId, act: &Act, now: Timestamp) -> Act {
+        let mut ledger = self.ledger.clone();
+        let mut said = Vec::new();
+        for word in &act.said {
+            match word {
+                Said::Token(TokenEvent::Released { slots }) => {
+                    for (slot, epoch) in slots {
+                        if ledger.released(from, slot, *epoch) == Released::Contradiction {
+                            tracing::error!(hub = %from, %slot, epoch, "a hub has released what it does not have");
+                        }
+                    }
+                }
+                Said::Allot { to: Owner::Hub(to), slots } => {
+                    said.extend(grants(&mut ledger, to, slots.iter()));
+                }
+                Said::Please { of: Owner::Centre, deed, .. } => {
+                    said.extend(wanted(&mut ledger, from, deed));
+                }
+                Said::Catalogue(_) if !self.incarnations.contains_key(from) => {
+                    said.push(Said::Known { of: from.clone(), incarnation: 0 });
+                }
+                Said::Catalogue(_) => {
+                    let incarnation = self.incarnations.get(from).copied().unwrap_or_default();
+                    said.push(Said::Known { of: from.clone(), incarnation });
+                }
+                _ => {}
+            }
+        }
+        Act {
+            v: Act::VERSION,
+            place: ActPlace { incarnation: 1, number: self.spoken + 1 },
+            request: None,
+            at: now,
+            by: format!("{from} {} {}", act.place.incarnation, act.place.number),
+            said,
+        }
+    }
+
+    /// Whether an answer that was given before can be taken in now: what it grants is the centre's, once this act is
+    /// taken in. If not, what another hub let go of must be taken in first.
+    pub fn can_apply(&self, from: &HubId, act: &Act, answer: &Act) -> bool {
+        let mut ledger = self.ledger.clone();
+        for word in &act.said {
+            if let Said::Token(TokenEvent::Released { slots }) = word {
+                for (slot, epoch) in slots {
+                    ledger.released(from, slot, *epoch);
+                }
+            }
+        }
+        answer.said.iter().all(|word| match word {
+            Said::Grant { to, slots } => {
+                slots.iter().all(|(slot, epoch)| ledger.grant(slot, to) == Some(*epoch))
+            }
+            _ => true,
+        })
+    }
+
+    /// Takes in a hub's act and the centre's answer to it, once that is durable, if there is one.
+    pub fn apply(&mut self, from: &HubId, act: &Act, answer: Option<&Act>) {
+        self.taken.insert(from.clone(), act.place);
+        for word in &act.said {
+            match word {
+                Said::Token(TokenEvent::Released { slots }) => {
+                    for (slot, epoch) in slots {
+                        self.ledger.released(from, slot, *epoch);
+                    }
+                }
+                Said::Token(TokenEvent::Began { incarnation }) => {
+                    let highest = self.incarnations.entry(from.clone()).or_default();
+                    *highest = (*highest).max(*incarnation);
+                }
+                _ => {}
+            }
+        }
+        let Some(answer) = answer else { return };
+        self.spoken = answer.place.number;
+        for word in &answer.said {
+            if let Said::Grant { to, slots } = word {
+                for (slot, _) in slots {
+                    self.ledger.grant(slot, to);
+                }
+            }
+        }
+    }
+}
+
+/// Slots that the centre has are given on; others are left out.
+fn grants<'a>(
+    ledger: &mut CentreLedger,
+    to: &HubId,
+    slots: impl Iterator<Item = &'a SlotId>,
+) -> Option<Said> {
+    let granted = slots.filter_map(|slot| Some((slot.clone(), ledger.grant(slot, to)?)));
+    let slots: Vec<_> = granted.collect();
+    (!slots.is_empty()).then(|| Said::Grant { to: to.clone(), slots })
+}
+
+/// A hub wants to book slots of the centre's: it gets all of them, or none.
+fn wanted(ledger: &mut CentreLedger, from: &HubId, deed: &Deed) -> Vec<Said> {
+    let keys: Vec<&OfferKey> = match deed {
+        Deed::Book(part) => part.keys.iter().collect(),
+        Deed::BookVisit(parts) => parts.iter().flat_map(|part| &part.keys).collect(),
+        Deed::Move { keys, .. } => keys.iter().collect(),
+        _ => Vec::new(),
+    };
+    let slots: Vec<&SlotId> = keys
+        .iter()
+        .filter_map(|key| match key {
+            OfferKey::Token(slot) => Some(slot),
+            OfferKey::System { .. } => None,
+        })
+        .collect();
+    let all = !slots.is_empty() && slots.iter().all(|slot| ledger.owner(slot).0 == Owner::Centre);
+    if !all {
+        let keys = keys.into_iter().cloned().collect();
+        return vec![Said::NotGranted { to: from.clone(), keys }];
+    }
+    grants(ledger, from, slots.into_iter()).into_iter().collect()
 }
 
 #[cfg(test)]

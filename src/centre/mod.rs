@@ -10,5 +10,6 @@ pub mod coverage;
 pub mod entries;
 pub mod ingest;
 pub mod pki;
+pub mod relay;
 pub mod store;
 pub mod worker;

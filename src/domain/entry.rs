@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    booking::HeardThrough,
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
     nhs_number::{InvalidNhsNumber, NhsNumber},
     time::{ClockQuality, Timestamp},
@@ -100,6 +101,9 @@ pub struct Health {
     /// Entries not confirmed, by class, most urgent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queued: Vec<u64>,
+    /// How far the hub has heard what other hubs and the centre say of bookings; absent if it does not listen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardThrough>,
 }
 
 /// One entry as it travels: [`Entry`] with its number and a name that is the same at every attempt.

@@ -12,10 +12,11 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     domain::{
+        booking::HeardThrough,
         entry::Entry,
         ids::{Class, HubId},
         record::Event,
@@ -104,6 +105,8 @@ pub struct Hub {
     pub(super) records: ArcSwapOption<View>,
     /// Kept answers, if there is a cache.
     pub(super) cache: OnceLock<Arc<Cache>>,
+    /// How far others' bookings were heard; none if nobody here listens.
+    pub(super) heard: watch::Sender<Option<HeardThrough>>,
     /// Accounts and sessions, if people can sign in.
     pub(super) sign_in: OnceLock<Arc<SignIn>>,
 }
@@ -158,6 +161,7 @@ impl Hub {
             view: Mutex::default(),
             records: ArcSwapOption::empty(),
             cache: OnceLock::new(),
+            heard: watch::Sender::new(None),
         }))
     }
 
@@ -207,6 +211,11 @@ impl Hub {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push_front(message);
         recent.truncate(HubStatus::RECENT_MAX);
+    }
+
+    /// How far others' bookings were heard, as it changes; none if nobody here listens.
+    pub fn heard(&self) -> watch::Receiver<Option<HeardThrough>> {
+        self.heard.subscribe()
     }
 
     /// Whether the journal's writer answers: the hub lives.

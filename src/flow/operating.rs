@@ -356,7 +356,7 @@ fn matches(filter: &MessageFilter, record: &Record, entry: &Entry) -> bool {
         && filter.class.is_none_or(|wanted| Some(wanted) == class)
         && filter.since.is_none_or(|since| since <= entry.at)
         && filter.until.is_none_or(|until| entry.at < until)
-        && (!filter.unlinked || entry.patient.is_none())
+        && (!filter.unlinked || unlinked(entry).is_some())
 }
 
 /// Why an entry is linked to nobody, if it is not.

@@ -28,7 +28,7 @@ use crate::{
         accounts::{Accounts, Attempt, Command, Proof, Refusal, UserId, Verdict},
         role::Role,
         secret::{Cost, HashFailed, Memory, Secret, SecretHash, Unfit, UnfitPin},
-        sessions::{Fresh, KeptForm, Sessions, Token},
+        sessions::{Fresh, KeptForm, Seen, Sessions, Token},
     },
     codec::cbor,
     domain::time::Timestamp,
@@ -233,6 +233,16 @@ impl SignIn {
     /// Who a browser's token stands for; this counts as use of the session.
     pub fn visit(&self, token: &str) -> Option<Visitor> {
         let seen = self.sessions().visit(token, self.began.elapsed())?;
+        self.visitor(seen)
+    }
+
+    /// The same for a page that refreshes itself, which is no use of the session.
+    pub fn glance(&self, token: &str) -> Option<Visitor> {
+        let seen = self.sessions().glance(token, self.began.elapsed())?;
+        self.visitor(seen)
+    }
+
+    fn visitor(&self, seen: Seen) -> Option<Visitor> {
         let accounts = self.accounts.load();
         let account = accounts.get(&seen.user).filter(|account| !account.is_disabled())?;
         Some(Visitor {

@@ -11,6 +11,11 @@ const LONDON: &str = "GMT0BST,M3.5.0/1,M10.5.0/2";
 
 static ZONE: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::posix(LONDON).unwrap_or(TimeZone::UTC));
 
+/// The time zone in which people here live.
+pub fn london() -> TimeZone {
+    ZONE.clone()
+}
+
 /// A moment in London's civil time: `Today 14:05:09`, `Yesterday 14:05:09` or `3 Nov 2026 14:05:09`.
 pub fn moment(at: Timestamp, now: Timestamp) -> String {
     let (Some((date, time)), Some((today, _))) = (civil(at), civil(now)) else {

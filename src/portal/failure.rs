@@ -18,6 +18,7 @@ pub(super) enum Failure {
     BadForm,
     ForeignForm,
     StaleForm,
+    NotInHand,
     NoSuchSwitch,
     NoAnswer,
     Broken,
@@ -57,6 +58,12 @@ impl Failure {
                 "The form is out of date",
                 "Nothing was changed. Somebody signed in or out since the page was loaded: go back, load the page \
                  again, and send the form once more.",
+            ),
+            Self::NotInHand => (
+                StatusCode::GONE,
+                "This is no longer in hand",
+                "Work that is left alone for two hours is forgotten, and so is all of it when the hub starts again. \
+                 If it was booked before, it stands: find the patient to see it. Otherwise begin again.",
             ),
             Self::NoSuchSwitch => (
                 StatusCode::NOT_FOUND,

@@ -9,6 +9,7 @@ mod forbidden;
 mod frame;
 mod origin;
 mod path;
+pub mod reception;
 mod session;
 mod sign_in;
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Who may sign in; nobody can without.
     pub staff: Option<Staff>,
+    /// The reception desk; its pages are there only where people can sign in.
+    pub desk: Option<reception::Desk>,
 }
 
 /// The portal of one hub, or of all hubs of a demonstration. Has a fallback, so merge others into it.
@@ -66,9 +69,12 @@ pub fn router(hubs: Vec<Arc<dyn Operate>>, options: Options) -> Router {
     let door = options.staff.map(|staff| Door::new(staff, Arc::clone(&names)));
     let staff_pages =
         door.as_ref().map_or_else(Router::new, |door| sign_in::pages(door).merge(users::pages(door)));
+    let desk_pages =
+        door.as_ref().zip(options.desk.as_ref()).map(|(door, desk)| reception::routes(desk, door));
     let hubs = Hubs { all: Arc::from(hubs), names, door };
     Router::new()
         .merge(staff_pages)
+        .merge(desk_pages.unwrap_or_default().with_state(()))
         .route("/", get(live_page))
         .route("/live", get(live_parts))
         .route("/status", get(status_page))

@@ -9,7 +9,7 @@ use axum::{
     Form, Router,
     body::{Body, Bytes, to_bytes},
     extract::{DefaultBodyLimit, FromRequest as _, FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
 };
@@ -31,6 +31,8 @@ use super::{
 
 /// The longest form of the staff's pages: a comment of 500 characters takes 6 KiB when each is escaped.
 const FORM_BYTES_MAX: usize = 16 << 10;
+/// What pages say with requests that no hand is behind (`portal.js`).
+const REFRESH: HeaderName = HeaderName::from_static("x-polygate-refresh");
 /// With TLS: browsers take such a cookie only for this host, and only over TLS (RFC 6265bis, section 4.1.3.2).
 const COOKIE_TLS: &str = "__Host-polygate";
 /// On loopback, where there is no TLS.
@@ -125,7 +127,11 @@ impl Door {
     /// Who sends the request, if its cookie says so.
     pub fn visitor(&self, headers: &HeaderMap) -> Option<(Visitor, Arc<str>)> {
         let token = self.token(headers)?;
-        Some((self.sign_in.visit(token)?, Arc::from(token)))
+        let visitor = match headers.contains_key(REFRESH) {
+            true => self.sign_in.glance(token)?,
+            false => self.sign_in.visit(token)?,
+        };
+        Some((visitor, Arc::from(token)))
     }
 
     /// The token in the request's cookie.

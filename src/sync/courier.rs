@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     codec::cbor,
     domain::{
+        booking::HeardThrough,
         entry::{Batch, Health, Receipt, WIRE_VERSION},
         ids::Class,
     },
@@ -31,6 +32,8 @@ use super::{
 
 /// How often the hub says how it is.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
+/// How soon it says what it has heard: several at once.
+const HEARD_WITHIN: Duration = Duration::from_millis(200);
 /// Unconfirmed repetitions from which the centre counts as silent.
 const SILENT_REPEATS: u32 = 2;
 /// A receipt with every list at its limit takes about 40 kB.
@@ -100,6 +103,7 @@ impl Courier {
         let batch_bytes_max = session.limits.packet_bytes_max.saturating_sub(PACKET_OVERHEAD_BYTES);
         let window = usize::from(session.limits.in_flight_max);
         let mut commits = self.outgoing.commits();
+        let mut heard = self.outgoing.hub().heard();
         let mut health_at = Instant::now();
         let ended = loop {
             if let Err(error) = self.pump(&session.commands, batch_bytes_max, window).await {
@@ -124,6 +128,8 @@ impl Courier {
                     None => break UplinkError::Broken("the session ended without a word".to_owned()),
                 },
                 changed = commits.changed() => if changed.is_err() { break UplinkError::Requested },
+                // The centre sends on once it knows what has arrived.
+                Ok(()) = heard.changed() => health_at = health_at.min(Instant::now() + HEARD_WITHIN),
                 () = sleep_until(deadline) => {}
                 _ = stop.changed() => {
                     self.say_goodbye(&mut session).await;
@@ -294,7 +300,8 @@ impl Courier {
             let text = "connected to the broker, but the centre confirms nothing";
             hub.alarms().raise(AlarmCode::ReceiptsOverdue, "", text, status.now);
         }
-        let Ok(payload) = cbor::encode(&health(&status, online)) else { return };
+        let heard = self.outgoing.hub().heard().borrow().clone();
+        let Ok(payload) = cbor::encode(&health(&status, heard, online)) else { return };
         self.tickets += 1;
         let publication = Publication {
             topic: format!("polygate/{WIRE_VERSION}/{}/status", status.hub),
@@ -371,6 +378,7 @@ pub fn last_will(hub: &crate::domain::ids::HubId) -> Option<Publication> {
         condition: String::new(),
         alarms: Vec::new(),
         queued: Vec::new(),
+        heard: None,
     };
     Some(Publication {
         topic: format!("polygate/{WIRE_VERSION}/{hub}/status"),
@@ -381,7 +389,7 @@ pub fn last_will(hub: &crate::domain::ids::HubId) -> Option<Publication> {
     })
 }
 
-fn health(status: &HubStatus, online: bool) -> Health {
+fn health(status: &HubStatus, heard: Option<HeardThrough>, online: bool) -> Health {
     Health {
         v: WIRE_VERSION,
         hub: status.hub.clone(),
@@ -391,6 +399,7 @@ fn health(status: &HubStatus, online: bool) -> Health {
         condition: status.condition.word().to_owned(),
         alarms: status.alarms.iter().map(|alarm| alarm.code.code().to_owned()).collect(),
         queued: status.queue.iter().map(|queue| queue.entries).collect(),
+        heard,
     }
 }
 

@@ -14,22 +14,39 @@ pub struct Trouble {
     pub words: String,
 }
 
+/// What became of an act of another hub.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Heard {
+    /// It is taken in, with what it should not have said.
+    New(Vec<Trouble>),
+    /// It was heard before.
+    Old,
+    /// Something before it is missing: it comes again.
+    TooEarly,
+}
+
 impl Desk {
     /// Takes in an act of this hub, once it is durable.
     pub fn apply(&mut self, act: &Act) -> Vec<Trouble> {
         let from = self.hub.clone();
+        self.spoken = act.place.number;
         self.remember(act);
         act.said.iter().filter_map(|said| self.take(&from, act.at, said)).collect()
     }
 
-    /// Takes in what another hub has decided.
-    pub fn hear(&mut self, from: &HubId, act: &Act) -> Vec<Trouble> {
-        if *from == self.hub {
-            return Vec::new();
+    /// Takes in what another hub, or the centre, has decided, if it is the next of its acts. `jump` says that what lies
+    /// before cannot be had any more.
+    pub fn hear(&mut self, from: &HubId, act: &Act, jump: bool) -> Heard {
+        let last = self.heard.get(from).map(|(place, _)| *place);
+        match last {
+            _ if *from == self.hub => return Heard::Old,
+            Some(last) if act.place <= last => return Heard::Old,
+            Some(last) if !jump && !last.is_followed_by(act.place) => return Heard::TooEarly,
+            None if !jump && act.place.number != 1 => return Heard::TooEarly,
+            _ => {}
         }
-        let newest = self.heard.entry(from.clone()).or_insert(act.at);
-        *newest = act.at.max(*newest);
-        act.said.iter().filter_map(|said| self.take(from, act.at, said)).collect()
+        self.heard.insert(from.clone(), (act.place, act.at));
+        Heard::New(act.said.iter().filter_map(|said| self.take(from, act.at, said)).collect())
     }
 
     /// Forgets what has been over for long. Slots before `now` are never sold again, so nothing is lost by it.
@@ -111,6 +128,12 @@ impl Desk {
                 self.pleases.insert(*request);
                 while REQUESTS_MAX < self.pleases.len() {
                     self.pleases.pop_first();
+                }
+            }
+            Said::Allot { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}
+            Said::Grant { to, slots } => {
+                if *to != self.hub {
+                    self.moved.extend(slots.iter().map(|(slot, _)| (slot.clone(), Some(to.clone()))));
                 }
             }
             // What is declined is settled by whoever drives the desk, in an act of its own.

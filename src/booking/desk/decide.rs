@@ -13,7 +13,7 @@ use super::{
     TASKS_MAX, Task, Ticket, Timestamp, WAITING_MAX, WaitingPerson,
 };
 pub use crate::booking::search::OWN_BOOK;
-use crate::booking::token::TokenState;
+use crate::booking::{act::ActPlace, token::TokenState};
 
 /// Slots that one appointment may fill.
 const KEYS_MAX: usize = 16;
@@ -87,6 +87,7 @@ impl Desk {
         }?;
         Ok(Act {
             v: Act::VERSION,
+            place: ActPlace::default(),
             request: Some(request),
             at: situation.now,
             by: situation.by.to_owned(),

@@ -9,7 +9,7 @@ use super::{
     Task, Timestamp,
     decide::{OWN_BOOK, note},
 };
-use crate::booking::token::TokenState;
+use crate::booking::{act::ActPlace, token::TokenState};
 
 /// The first pause before a system that does not answer is tried again; doubled each time.
 const AGAIN_FIRST: Duration = Duration::from_secs(15);
@@ -130,7 +130,14 @@ impl Desk {
             },
             None => Vec::new(),
         };
-        Act { v: Act::VERSION, request: None, at: situation.now, by: situation.by.to_owned(), said }
+        Act {
+            v: Act::VERSION,
+            place: ActPlace::default(),
+            request: None,
+            at: situation.now,
+            by: situation.by.to_owned(),
+            said,
+        }
     }
 
     /// What to put down when another hub, or the centre, has said no to a request of this desk.
@@ -146,7 +153,14 @@ impl Desk {
                 self.task(situation, request.0, TaskKind::Disagreement, &Person::default(), &words, None)
             }
         };
-        Act { v: Act::VERSION, request: None, at: situation.now, by: situation.by.to_owned(), said }
+        Act {
+            v: Act::VERSION,
+            place: ActPlace::default(),
+            request: None,
+            at: situation.now,
+            by: situation.by.to_owned(),
+            said,
+        }
     }
 
     /// What to put down when the centre cannot give slots that appointments here wait for.
@@ -164,7 +178,14 @@ impl Desk {
                 self.failed(situation, appointment, "Somebody else was given that time.", false)
             })
             .collect();
-        Act { v: Act::VERSION, request: None, at: situation.now, by: situation.by.to_owned(), said }
+        Act {
+            v: Act::VERSION,
+            place: ActPlace::default(),
+            request: None,
+            at: situation.now,
+            by: situation.by.to_owned(),
+            said,
+        }
     }
 
     fn booked(

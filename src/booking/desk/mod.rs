@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 use super::{
-    act::{Act, Asked, Said},
+    act::{Act, ActPlace, Asked, HeardThrough, Said},
     catalogue::Catalogue,
     token::{HubLedger, TokenEvent},
 };
@@ -24,7 +24,7 @@ mod apply;
 mod decide;
 mod due;
 
-pub use apply::Trouble;
+pub use apply::{Heard, Trouble};
 pub use decide::{OWN_BOOK, Resolve, Situation};
 pub use due::{Outcome, Work, WorkKind};
 
@@ -63,8 +63,10 @@ pub struct Desk {
     requests: BTreeMap<RequestId, Remembered>,
     requests_in_order: VecDeque<RequestId>,
     catalogues: BTreeMap<HubId, Catalogue>,
-    /// When each other hub was last heard, by its own clock.
-    heard: BTreeMap<HubId, Timestamp>,
+    /// How many acts this desk has put down.
+    spoken: u64,
+    /// How far each other hub, and the centre, was heard, and when by its own clock.
+    heard: BTreeMap<HubId, (ActPlace, Timestamp)>,
     /// Slots that other hubs have said are sold.
     sold_elsewhere: BTreeSet<SlotId>,
     /// Slots that other hubs have been granted, or have released: who sells them now, as far as is known.
@@ -96,6 +98,7 @@ impl Desk {
             requests: BTreeMap::new(),
             requests_in_order: VecDeque::new(),
             catalogues: BTreeMap::new(),
+            spoken: 0,
             heard: BTreeMap::new(),
             sold_elsewhere: BTreeSet::new(),
             moved: BTreeMap::new(),
@@ -119,7 +122,22 @@ impl Desk {
 
     /// When another hub was last heard, by its own clock.
     pub fn heard(&self, hub: &HubId) -> Option<Timestamp> {
-        self.heard.get(hub).copied()
+        self.heard.get(hub).map(|(_, at)| *at)
+    }
+
+    /// How far others were heard.
+    pub fn heard_through(&self) -> HeardThrough {
+        self.heard.iter().map(|(hub, (place, _))| (hub.clone(), *place)).collect()
+    }
+
+    /// Where the next act stands, if it is this one.
+    pub fn next_place(&self, act: &Act) -> ActPlace {
+        let began = act.said.iter().filter_map(|said| match said {
+            Said::Token(TokenEvent::Began { incarnation }) => Some(*incarnation),
+            _ => None,
+        });
+        let incarnation = began.max().unwrap_or(0).max(self.ledger.incarnation());
+        ActPlace { incarnation, number: self.spoken + 1 }
     }
 
     /// One appointment.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::{
+    booking::act::ACT_KIND,
     codec::cbor,
     domain::{
         entry::{Absent, BatchEntry, Receipt, Refused, WIRE_VERSION},
@@ -25,8 +26,9 @@ use crate::{
 };
 
 use super::{
-    super::coverage::Coverage, CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredEntry,
-    StreamStatus, naming,
+    super::{coverage::Coverage, relay::HELD_MS},
+    ACTS_MAX, ActCursor, CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredAct,
+    StoredEntry, StreamStatus, naming,
 };
 
 /// The consumer that is never done: it keeps every segment.
@@ -41,6 +43,8 @@ const READ_ENTRIES: usize = 4096;
 pub struct Embedded {
     journal: Journal,
     streams: Mutex<BTreeMap<(HubId, Class, Epoch), Stream>>,
+    /// What desks have decided, for the relay: those of the last weeks when the store was opened, and all since.
+    acts: Mutex<Vec<StoredAct>>,
 }
 
 #[derive(Debug, Default)]
@@ -89,9 +93,9 @@ impl Embedded {
         for note in &recovery.notes {
             tracing::warn!(%note, "the store was damaged");
         }
-        let streams = Mutex::new(replay(&log.shared())?);
+        let (streams, acts) = replay(&log.shared(), Timestamp(clock.now().0 - HELD_MS))?;
         let journal = Journal::start(log, clock).map_err(|error| StoreError(error.to_string()))?;
-        Ok(Self { journal, streams })
+        Ok(Self { journal, streams: Mutex::new(streams), acts: Mutex::new(acts) })
     }
 
     /// See [`super::Store::commit`].
@@ -111,6 +115,7 @@ impl Embedded {
             let reason = self.journal.shared().status().reason;
             return Err(unavailable(format!("the log says {verdict:?}: {reason}")));
         }
+        self.keep_acts(batch, &verdicts, now).await;
         let stream = streams.entry(key).or_default();
         stream.received = now;
         let mut committed =
@@ -143,6 +148,34 @@ impl Embedded {
         batch.absent.iter().for_each(|absent| stream.coverage.insert(absent.first, absent.last));
         committed.receipt = receipt(batch, stream, now);
         Ok(committed)
+    }
+
+    /// See [`super::Store::acts`].
+    pub(super) async fn acts(&self, cursor: &mut ActCursor) -> Vec<StoredAct> {
+        for (hub, class, epoch) in self.streams.lock().await.keys() {
+            if *class == Class::Booking {
+                cursor.streams.entry((hub.clone(), *epoch)).or_insert(0);
+            }
+        }
+        let acts = self.acts.lock().await;
+        let new: Vec<StoredAct> = acts.iter().skip(cursor.count).take(ACTS_MAX).cloned().collect();
+        cursor.count += new.len();
+        new
+    }
+
+    async fn keep_acts(&self, batch: &Checked, verdicts: &[Verdict], now: Timestamp) {
+        if batch.class != Class::Booking {
+            return;
+        }
+        let new =
+            batch.entries.iter().zip(verdicts).filter(|(entry, verdict)| {
+                entry.kind == ACT_KIND && matches!(verdict, Verdict::Committed(_))
+            });
+        let acts = new.filter_map(|(entry, _)| {
+            let raw = entry.raw.clone()?;
+            Some(StoredAct { hub: batch.hub.clone(), epoch: batch.epoch, raw, received: now })
+        });
+        self.acts.lock().await.extend(acts);
     }
 
     /// See [`super::Store::streams`].
@@ -285,9 +318,24 @@ fn receipt(batch: &Checked, stream: &Stream, now: Timestamp) -> Receipt {
     }
 }
 
-fn replay(shared: &Arc<Shared>) -> Result<BTreeMap<(HubId, Class, Epoch), Stream>, StoreError> {
+/// All streams, and the acts that were stored since.
+type Replayed = (BTreeMap<(HubId, Class, Epoch), Stream>, Vec<StoredAct>);
+
+fn replay(shared: &Arc<Shared>, since: Timestamp) -> Result<Replayed, StoreError> {
     let mut streams: BTreeMap<(HubId, Class, Epoch), Stream> = BTreeMap::new();
+    let mut acts = Vec::new();
     each_stored(shared, |stored| {
+        if let Some(entry) = stored.entry.as_ref().filter(|entry| entry.kind == ACT_KIND)
+            && let Some(raw) = entry.raw.clone()
+            && since <= stored.received
+        {
+            acts.push(StoredAct {
+                hub: stored.hub.clone(),
+                epoch: stored.epoch,
+                raw,
+                received: stored.received,
+            });
+        }
         let stream = streams.entry((stored.hub, stored.class, stored.epoch)).or_default();
         stream.received = stream.received.max(stored.received);
         if let Some(entry) = stored.entry {
@@ -303,7 +351,7 @@ fn replay(shared: &Arc<Shared>) -> Result<BTreeMap<(HubId, Class, Epoch), Stream
         }
         true
     })?;
-    Ok(streams)
+    Ok((streams, acts))
 }
 
 fn list(

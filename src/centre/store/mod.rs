@@ -4,6 +4,10 @@ pub mod embedded;
 mod naming;
 pub mod postgres;
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use crate::domain::{
     entry::Receipt,
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
@@ -61,6 +65,46 @@ pub struct Filter {
     /// Only with this identifier of their sender's.
     pub source_id: Option<String>,
 }
+
+/// How far acts were read.
+#[derive(Clone, Debug, Default)]
+pub struct ActCursor {
+    /// Of a store with streams: each stream's highest number that was read.
+    pub(super) streams: BTreeMap<(HubId, Epoch), Sequence>,
+    /// When the newest batch came of all that were looked at.
+    pub(super) newest: Timestamp,
+    /// Of the embedded store: how many of the acts it holds.
+    pub(super) count: usize,
+}
+
+impl ActCursor {
+    /// Whether a hub's class of bookings has an epoch before this one; any at all if none is named.
+    pub fn has_earlier(&self, hub: &HubId, than: Option<Epoch>) -> bool {
+        self.streams.keys().any(|(known, epoch)| known == hub && than.is_none_or(|than| *epoch < than))
+    }
+}
+
+/// What a desk has decided, as it is stored. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct StoredAct {
+    /// Whose desk.
+    pub hub: HubId,
+    /// Of which stream.
+    pub epoch: Epoch,
+    /// The act's bytes.
+    pub raw: Bytes,
+    /// When the centre stored it.
+    pub received: Timestamp,
+}
+
+impl std::fmt::Debug for StoredAct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredAct({}, {} bytes)", self.hub, self.raw.len())
+    }
+}
+
+/// Acts read in one go.
+pub(super) const ACTS_MAX: usize = 2_000;
 
 /// One stream's condition.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
@@ -129,6 +173,17 @@ impl Store {
         match self {
             Self::Embedded(store) => store.entries(filter, each),
             Self::Postgres(store) => store.entries(filter, each).await,
+        }
+    }
+
+    /// The next acts of all desks that were stored since, in the order of each stream; empty if there are none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn acts(&self, cursor: &mut ActCursor, since: Timestamp) -> Result<Vec<StoredAct>, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(store.acts(cursor).await),
+            Self::Postgres(store) => store.acts(cursor, since).await,
         }
     }
 

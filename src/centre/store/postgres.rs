@@ -11,6 +11,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio::time::timeout;
 use tokio_postgres::{Error, IsolationLevel, NoTls, Row, types::ToSql};
 
+use crate::booking::act::ACT_KIND;
 use crate::domain::{
     entry::{AbsentReason, Receipt, Refused, WIRE_VERSION},
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
@@ -18,7 +19,8 @@ use crate::domain::{
 };
 
 use super::{
-    CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredEntry, StreamStatus, naming,
+    ACTS_MAX, ActCursor, CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredAct,
+    StoredEntry, StreamStatus, naming,
 };
 
 /// Connections kept: one for each worker and a few for questions.
@@ -173,6 +175,64 @@ impl Postgres {
             }
         }
         Ok(())
+    }
+
+    /// See [`super::Store::acts`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn acts(
+        &self,
+        cursor: &mut ActCursor,
+        since: Timestamp,
+    ) -> Result<Vec<StoredAct>, StoreError> {
+        let client = self.pool.get().await.map_err(failed)?;
+        let mut found = Vec::new();
+        // Workers' clocks may differ by this; without it, every stream there ever was is looked at each time.
+        let lately = Timestamp(cursor.newest.0.saturating_sub(60_000));
+        let query = "SELECT hub, epoch, coalesce((SELECT upper(part) - 1 FROM unnest(covered) part \
+                     WHERE lower(part) <= 1), 0), (extract(epoch FROM received_at) * 1000)::bigint FROM stream \
+                     WHERE class = $1 AND timestamptz 'epoch' + $2::bigint * interval '1 millisecond' \
+                     <= received_at ORDER BY hub, epoch";
+        let class = class_number(Class::Booking);
+        for stream in client.query(query, &[&class, &lately.0]).await.map_err(failed)? {
+            let Ok(hub) = stream.get::<_, &str>(0).parse::<HubId>() else { continue };
+            let (epoch, through) = (Epoch(unsigned(stream.get(1))), unsigned(stream.get(2)));
+            let place = (hub.clone(), epoch);
+            cursor.newest = cursor.newest.max(Timestamp(stream.get(3)));
+            let known = *cursor.streams.entry(place.clone()).or_insert(0);
+            if through <= known {
+                continue;
+            }
+            let query = "SELECT seq, raw, (extract(epoch FROM received_at) * 1000)::bigint FROM entry \
+                         WHERE hub = $1 AND class = $2 AND epoch = $3 AND $4 < seq AND seq <= $5 AND kind = $6 \
+                         AND raw IS NOT NULL AND timestamptz 'epoch' + $7::bigint * interval '1 millisecond' \
+                         <= received_at ORDER BY seq LIMIT $8";
+            let epoch_number = number(epoch.0);
+            let limit = i64::try_from(ACTS_MAX).unwrap_or(i64::MAX);
+            let parameters: Parameters<'_> = &[
+                &hub.as_str(),
+                &class,
+                &epoch_number,
+                &number(known),
+                &number(through),
+                &ACT_KIND,
+                &since.0,
+                &limit,
+            ];
+            let rows = client.query(query, parameters).await.map_err(failed)?;
+            let whole = rows.len() < ACTS_MAX;
+            let last = rows.last().map_or(known, |row| unsigned(row.get(0)));
+            // What is no act is passed over; there may be more acts if there were as many as fit.
+            cursor.streams.insert(place, if whole { through } else { last });
+            found.extend(rows.iter().map(|row| StoredAct {
+                hub: hub.clone(),
+                epoch,
+                raw: row.get::<_, Vec<u8>>(1).into(),
+                received: Timestamp(row.get(2)),
+            }));
+        }
+        Ok(found)
     }
 }
 

@@ -13,5 +13,5 @@ pub use desk::{
     Answer, Board, Deed, Done, Plan, PlanWish, Refused, SlotSearch, SlotsFound, SystemAnswer, Task, TaskKind,
     Ticket, TicketState, VisitPart, WaitingPerson, WalkIn,
 };
-pub use names::{AppointmentId, InvalidName, OfferKey, Owner, RequestId, SlotId};
+pub use names::{ActPlace, AppointmentId, HeardThrough, InvalidName, OfferKey, Owner, RequestId, SlotId};
 pub use offer::{Channel, Offer, Service, WalkInCard};

@@ -1,6 +1,6 @@
 //! Names of slots, offers, appointments and requests, as they cross the wire and stand in forms.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,28 @@ pub enum OfferKey {
         slot: String,
     },
 }
+
+/// Where an act stands among its desk's: by incarnation, then by number.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct ActPlace {
+    /// The ledger's incarnation.
+    pub incarnation: u64,
+    /// The desk's how manieth act.
+    pub number: u64,
+}
+
+impl ActPlace {
+    /// Whether an act here is the next after this one: nothing lies between, as far as anybody can know.
+    pub const fn is_followed_by(self, next: Self) -> bool {
+        if self.incarnation == next.incarnation {
+            return next.number == self.number + 1;
+        }
+        self.incarnation < next.incarnation && next.number <= self.number + 1
+    }
+}
+
+/// How far a hub has heard others' acts: said in its condition, so that the centre sends what comes after.
+pub type HeardThrough = BTreeMap<HubId, ActPlace>;
 
 /// The text is no such name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

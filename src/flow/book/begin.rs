@@ -65,8 +65,11 @@ impl BookingDesk {
     /// Says which services and sessions this hub has, if they have changed.
     pub(super) async fn publish(&self) {
         let mut writer = self.writer.lock().await;
-        let known = self.desk().catalogues().get(self.desk().hub()) == Some(&self.catalogue);
-        if !known {
+        let known = {
+            let desk = self.desk();
+            desk.catalogues().get(desk.hub()).cloned().unwrap_or_default()
+        };
+        if known != self.catalogue {
             let said = vec![Said::Catalogue(Box::new(self.catalogue.clone()))];
             self.put_down(&mut writer, said).await;
         }

@@ -17,7 +17,8 @@ use tokio::{
 
 use crate::{
     booking::{
-        act::{Act, Asked, Heard, Said},
+        act::{Act, ActPlace, Asked, Said},
+        centre::CentreDesk,
         desk::{Outcome, Situation, Work, WorkKind},
     },
     domain::{
@@ -27,7 +28,7 @@ use crate::{
     flow::ask::{Outcome as Acted, Refusal, TakesBookings, Telling, Told},
 };
 
-use super::{BookingDesk, ahead::deed_digest, journal};
+use super::{BookingDesk, Told as Heard, ahead::deed_digest, journal};
 
 /// How often to look for what is due when nothing has happened.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 impl BookingDesk {
     /// Drives the desk until it is told to stop. `heard` is what was said before the start and may need an answer.
     pub async fn run(self: Arc<Self>, heard: Vec<Heard>, stop: watch::Receiver<bool>) {
+        self.say_heard();
         self.begin(self.first).await;
         self.publish().await;
         for heard in heard {
@@ -101,17 +103,10 @@ impl BookingDesk {
                 if chunk.records.is_empty() && chunk.damaged_bytes == 0 {
                     return;
                 }
-                for record in &chunk.records {
-                    heard.extend(journal::heard_in(record));
+                for down in chunk.records.iter().filter_map(journal::down_in) {
+                    heard.extend(self.hear(&down));
                 }
                 writer.followed = chunk.next;
-                for heard in &heard {
-                    if let Heard::Act { from, act } = heard
-                        && let Some(act) = journal::act_of(act)
-                    {
-                        self.hear(from, &act);
-                    }
-                }
             }
             for heard in &heard {
                 self.answer(heard).await;
@@ -121,27 +116,26 @@ impl BookingDesk {
 
     /// Does what something heard asks for. Done again after a restart, it does no harm.
     async fn answer(&self, heard: &Heard) {
-        match heard {
-            Heard::Grant { slots } => {
-                let mut writer = self.writer.lock().await;
-                let granted = self.desk().ledger().grant(slots);
-                if let Some(event) = granted {
-                    self.put_down(&mut writer, vec![Said::Token(event)]).await;
-                }
-            }
-            Heard::NotGranted { keys } => {
-                self.settle(|desk, situation| desk.not_granted(situation, keys)).await;
-            }
-            Heard::Known { incarnation } => self.begin(*incarnation == 0).await,
-            Heard::Act { act, .. } => {
-                let Some(act) = journal::act_of(act) else { return };
-                for said in &act.said {
-                    if let Said::Declined { request, words } = said
-                        && self.desk().has_asked(*request)
-                    {
-                        self.settle(|desk, situation| desk.declined(situation, *request, words)).await;
+        let (own, centre) = (self.desk().hub().clone(), heard.from.as_str() == CentreDesk::NAME);
+        for said in &heard.act.said {
+            match said {
+                Said::Grant { to, slots } if centre && *to == own => {
+                    let mut writer = self.writer.lock().await;
+                    let granted = self.desk().ledger().grant(slots);
+                    if let Some(event) = granted {
+                        self.put_down(&mut writer, vec![Said::Token(event)]).await;
                     }
                 }
+                Said::NotGranted { to, keys } if centre && *to == own => {
+                    self.settle(|desk, situation| desk.not_granted(situation, keys)).await;
+                }
+                Said::Known { of, incarnation } if centre && *of == own => {
+                    self.begin(*incarnation == 0).await;
+                }
+                Said::Declined { request, words } if self.desk().has_asked(*request) => {
+                    self.settle(|desk, situation| desk.declined(situation, *request, words)).await;
+                }
+                _ => {}
             }
         }
     }
@@ -163,6 +157,7 @@ impl BookingDesk {
                     Err(refused) => {
                         let act = Act {
                             v: Act::VERSION,
+                            place: ActPlace::default(),
                             request: Some(request),
                             at: situation.now,
                             by: by.clone(),
@@ -236,7 +231,14 @@ impl BookingDesk {
     }
 
     pub(super) async fn put_down(&self, writer: &mut journal::Writer, said: Vec<Said>) {
-        let act = Act { v: Act::VERSION, request: None, at: self.hub.now(), by: "polygate".to_owned(), said };
+        let act = Act {
+            v: Act::VERSION,
+            place: ActPlace::default(),
+            request: None,
+            at: self.hub.now(),
+            by: "polygate".to_owned(),
+            said,
+        };
         if let Err(error) = self.commit(writer, act).await {
             tracing::warn!(%error, "the desk cannot put down what it has decided");
         }

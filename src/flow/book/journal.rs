@@ -13,17 +13,17 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     booking::{
-        act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, Heard, Said},
-        desk::Desk,
+        act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, Down, Said},
+        desk::{Desk, Heard, Trouble},
     },
     codec::cbor,
     domain::{
         entry::{Entry, Summary},
-        ids::Class,
+        ids::{Class, HubId},
         nhs_number::NhsNumber,
     },
-    flow::{hub::Hub, matches::OWN_SYSTEM, receive::decode},
-    journal::{Append, Identity, Lane, LogReader, Position, Record, Verdict},
+    flow::{hub::Hub, matches::OWN_SYSTEM, obey::FromCentre, receive::decode},
+    journal::{Append, Identity, Lane, LogReader, PAYLOAD_BYTES_MAX, Position, Record, Verdict},
     sys::disk::{read_file, replace_file},
 };
 
@@ -71,7 +71,7 @@ impl BookingDesk {
     ///
     /// # Errors
     /// The folder cannot be made, or the journal cannot be read.
-    pub fn open(hub: &Arc<Hub>, options: Options) -> io::Result<(Arc<Self>, Vec<Heard>)> {
+    pub fn open(hub: &Arc<Hub>, options: Options) -> io::Result<(Arc<Self>, Vec<Told>)> {
         hub.disk.create_directory(&options.directory)?;
         let file = options.directory.join(FILE);
         let shared = Arc::clone(hub.journal.shared());
@@ -94,9 +94,11 @@ impl BookingDesk {
                 match understood(record) {
                     Some(Read::Own(_)) if record.position < own => continue,
                     Some(Read::Own(act)) => drop(desk.apply(&act)),
-                    Some(Read::Heard(said)) => {
-                        hear(&mut desk, &said);
-                        heard.push(said);
+                    // What was heard since may have been left unanswered.
+                    Some(Read::Down(down)) => {
+                        for (act, _) in take_down(&mut desk, &down) {
+                            heard.push(Told { from: down.from.clone(), act });
+                        }
                     }
                     None => continue,
                 }
@@ -134,6 +136,7 @@ impl BookingDesk {
             return Ok(act);
         }
         writer.numbered += 1;
+        let act = Act { place: self.desk().next_place(&act), ..act };
         let append = self.append_of(&act, writer.numbered)?;
         let verdicts = self.hub.journal.append(vec![append]).await;
         match verdicts.as_deref().map(<[Verdict]>::first) {
@@ -254,12 +257,21 @@ pub(super) enum NotCommitted {
 /// What an entry of the journal is to the desk.
 enum Read {
     Own(Box<Act>),
-    Heard(Heard),
+    Down(Down),
+}
+
+/// An act of another hub, or of the centre.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whose.
+    pub(super) from: HubId,
+    /// What it says.
+    pub(super) act: Act,
 }
 
 fn understood(record: &Record) -> Option<Read> {
     if record.placed.lane == Lane::DOWN {
-        return heard_of(&record.payload).map(Read::Heard);
+        return down_in(record).map(Read::Down);
     }
     if record.placed.lane != Lane::of(Class::Booking) {
         return None;
@@ -271,29 +283,42 @@ fn understood(record: &Record) -> Option<Read> {
     act_of(&entry.raw?).map(|act| Read::Own(Box::new(act)))
 }
 
-/// What the centre has said in an entry, if it is one of its own.
-pub(super) fn heard_in(record: &Record) -> Option<Heard> {
-    (record.placed.lane == Lane::DOWN).then(|| heard_of(&record.payload)).flatten()
+/// What the centre has said of others' bookings in an entry, if it is of that kind.
+pub(super) fn down_in(record: &Record) -> Option<Down> {
+    if record.placed.lane != Lane::DOWN {
+        return None;
+    }
+    let from_centre: FromCentre = cbor::decode(&record.payload, PAYLOAD_BYTES_MAX).ok()?;
+    if from_centre.kind != BOOKING {
+        return None;
+    }
+    let down: Option<Down> = cbor::decode(&from_centre.payload, ACT_BYTES_MAX).ok();
+    let known = down.filter(|down| down.v == Act::VERSION);
+    if known.is_none() {
+        tracing::warn!("what the centre says of bookings cannot be read: left out");
+    }
+    known
 }
 
-/// What the centre has said, as it stands in the journal.
-fn heard_of(payload: &[u8]) -> Option<Heard> {
-    cbor::decode(payload, ACT_BYTES_MAX).ok()
+/// Takes in others' acts; returns those that are new, with what they should not have said.
+pub(super) fn take_down(desk: &mut Desk, down: &Down) -> Vec<(Act, Vec<Trouble>)> {
+    let mut new = Vec::new();
+    let mut jump = down.jump;
+    for act in down.acts.iter().filter_map(|bytes| act_of(bytes)) {
+        match desk.hear(&down.from, &act, jump) {
+            Heard::New(troubles) => new.push((act, troubles)),
+            Heard::Old => {}
+            Heard::TooEarly => break,
+        }
+        jump = false;
+    }
+    new
 }
 
 /// An act from its bytes; none if it is of a version that this program does not know.
 pub(super) fn act_of(bytes: &[u8]) -> Option<Act> {
     let act: Act = cbor::decode(bytes, ACT_BYTES_MAX).ok()?;
     (act.v == Act::VERSION).then_some(act)
-}
-
-/// What was heard becomes what the desk knows; what is to be done about it is another matter.
-pub(super) fn hear(desk: &mut Desk, heard: &Heard) {
-    if let Heard::Act { from, act } = heard
-        && let Some(act) = act_of(act)
-    {
-        desk.hear(from, &act);
-    }
 }
 
 fn read(hub: &Hub, file: &Path) -> Option<Kept> {

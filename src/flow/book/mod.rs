@@ -10,14 +10,13 @@ use tokio::sync::Notify;
 
 use crate::{
     booking::{
-        act::Act,
+        act::{Act, Down},
         catalogue::Catalogue,
         desk::{Desk, Trouble},
     },
     domain::{
         actor::{Organisation, Practitioner},
         booking::AppointmentId,
-        ids::HubId,
     },
     sys::counter::Counter,
 };
@@ -39,7 +38,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use journal::BOOKING;
+pub use journal::{BOOKING, Told};
 pub use reception::FrontDesk;
 pub(super) use record::event_of;
 
@@ -109,12 +108,24 @@ impl BookingDesk {
         self.wake.notify_one();
     }
 
-    /// What another hub has decided.
-    fn hear(&self, from: &HubId, act: &Act) {
-        let troubles = self.desk.write().unwrap_or_else(PoisonError::into_inner).hear(from, act);
-        self.raise(troubles);
-        self.changed.send_modify(|count| *count += 1);
-        self.wake.notify_one();
+    /// What others have decided; returns what is new.
+    fn hear(&self, down: &Down) -> Vec<Told> {
+        let heard = journal::take_down(&mut self.desk.write().unwrap_or_else(PoisonError::into_inner), down);
+        if !heard.is_empty() {
+            self.say_heard();
+            self.changed.send_modify(|count| *count += 1);
+            self.wake.notify_one();
+        }
+        let told = heard.into_iter().map(|(act, troubles)| {
+            self.raise(troubles);
+            Told { from: down.from.clone(), act }
+        });
+        told.collect()
+    }
+
+    /// Says how far others were heard, so that the centre sends on.
+    fn say_heard(&self) {
+        self.hub.heard.send_replace(Some(self.desk().heard_through()));
     }
 
     fn raise(&self, troubles: Vec<Trouble>) {

@@ -7,8 +7,9 @@ use jiff::civil::time;
 use super::*;
 use crate::{
     booking::{
-        act::Heard,
+        act::{ActPlace, Down, Said},
         catalogue::{Day, Session},
+        centre::CentreDesk,
     },
     codec::cbor,
     domain::{
@@ -16,6 +17,7 @@ use crate::{
             Answer, CancelledBy, Channel, Deed, Done, Needs, Offer, Person, Promise, Refused, RequestId,
             Service, SlotSearch, Standing, TaskKind, VisitPart, WaitingPerson,
         },
+        ids::HubId,
         record::ItemKind,
         slot::{Place, SEARCH_MAX},
     },
@@ -26,7 +28,6 @@ use crate::{
         },
         reception::{PersonSearch, Reception},
     },
-    journal::{Append, Lane},
     sys::counter::Counted,
 };
 
@@ -292,15 +293,23 @@ async fn a_new_desk_sells_nothing_before_somebody_says_that_it_is_the_first() {
     let offer = desk.find("feet").await.remove(0);
     assert_eq!(desk.book(1, 0, &offer).await.unwrap_err().code, "held");
     // The centre says that it has never heard of one.
-    hear(&ground, &Heard::Known { incarnation: 0 }).await;
+    hear(&ground, Said::Known { of: id("soho"), incarnation: 0 }).await;
     desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
     assert_eq!(one(&desk.book(2, 0, &offer).await.unwrap()).standing, Standing::Firm);
 }
 
-async fn hear(ground: &Ground, heard: &Heard) {
-    let payload = cbor::encode(heard).unwrap().into();
-    let append = Append { lane: Lane::DOWN, identity: None, payload };
-    ground.stage.hub.journal.append(vec![append]).await.unwrap();
+async fn hear(ground: &Ground, said: Said) {
+    let act = Act {
+        v: Act::VERSION,
+        place: ActPlace { incarnation: 1, number: 1 },
+        request: None,
+        at: NOW,
+        by: String::new(),
+        said: vec![said],
+    };
+    let acts = vec![serde_bytes::ByteBuf::from(cbor::encode(&act).unwrap())];
+    let down = Down { v: Act::VERSION, from: id(CentreDesk::NAME), jump: false, acts };
+    ground.stage.hub.take_from_centre(BOOKING, cbor::encode(&down).unwrap().into()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,16 +1,19 @@
-// Refreshes the live page's parts each second. The page works without it.
+// Refreshes a page's parts each second, or as often as the page says. Pages work without it.
 "use strict";
 
 (() => {
-  const INTERVAL_MS = 1000;
   // An answer that takes longer than this is no use to someone watching.
   const TIMEOUT_MS = 5000;
+  // Nobody's hand is behind these requests: the hub does not count them as use of the session.
+  const REFRESH = { "X-Polygate-Refresh": "1" };
 
   const panel = document.querySelector("[data-refresh]");
   if (!panel) {
     return;
   }
   const address = panel.dataset.refresh;
+  const seconds = Number(panel.dataset.refreshSeconds || 1);
+  const often = seconds === 1 ? "Updating each second" : "Updating every " + seconds + " seconds";
   const state = panel.querySelector("[data-refresh-state]");
   const button = panel.querySelector("[data-refresh-button]");
   const announce = document.querySelector("[data-announce]");
@@ -22,24 +25,29 @@
   button.addEventListener("click", () => {
     paused = !paused;
     button.textContent = paused ? "Resume updates" : "Pause updates";
-    say(paused ? "Paused at " + clock(lastAnswer) : "Updating each second", false);
+    say(paused ? "Paused at " + clock(lastAnswer) : often, false);
     if (!paused) {
       refresh();
     }
   });
-  say("Updating each second", false);
-  setTimeout(tick, INTERVAL_MS);
+  say(often, false);
+  setTimeout(tick, seconds * 1000);
 
   async function tick() {
     if (!paused && !document.hidden) {
       await refresh();
     }
-    setTimeout(tick, INTERVAL_MS);
+    setTimeout(tick, seconds * 1000);
   }
 
   async function refresh() {
     try {
-      const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS), headers: REFRESH });
+      if (answer.redirected) {
+        // The screen is locked, or the session is over: show that instead of what was here.
+        location.reload();
+        return;
+      }
       if (!answer.ok) {
         throw new Error("status " + answer.status);
       }
@@ -49,7 +57,7 @@
       }
       lastAnswer = new Date();
       swap(fresh);
-      say("Updating each second", false);
+      say(often, false);
     } catch {
       if (!paused) {
         say("No answer from the hub since " + clock(lastAnswer) + ": what you see is old", true);
@@ -57,11 +65,13 @@
     }
   }
 
-  // Only parts that differ are touched, and never the one that holds the focus, so nobody loses their place.
+  // Only parts that differ are touched, and never one that holds the focus or a form that somebody has opened, so
+  // nobody loses their place or their words.
   function swap(fresh) {
     for (const part of document.querySelectorAll("[data-part]")) {
       const next = fresh.querySelector('[data-part="' + CSS.escape(part.dataset.part) + '"]');
-      if (next && !part.contains(document.activeElement) && !next.isEqualNode(part)) {
+      const inUse = part.contains(document.activeElement) || part.querySelector("details[open]");
+      if (next && !inUse && !next.isEqualNode(part)) {
         part.replaceWith(next);
       }
     }

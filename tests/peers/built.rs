@@ -5,14 +5,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use polygate::{
     domain::{
+        booking::{
+            Appointment, AppointmentId, Attendance, Cancellation, CancelledBy, Channel, Needs, OfferKey,
+            Person, Reference, Standing,
+        },
         entry::Entry,
         ids::Class,
         nhs_number::{InvalidNhsNumber, NhsNumber},
         record::{Event, FieldChange, Identifier, ItemChange, ItemKind},
-        time::ClockQuality,
+        slot::{Clinician, Place},
+        time::{ClockQuality, Timestamp},
     },
-    flow::deliver::{Parcel, Position},
-    systems::hl7::{Address, Outgoing},
+    flow::{
+        ask::{Telling, Told},
+        deliver::{Parcel, Position},
+    },
+    systems::hl7::{Address, Outgoing, siu},
 };
 
 use crate::{
@@ -158,14 +166,106 @@ fn events() -> Vec<Event> {
     all
 }
 
-#[test]
-fn everything_we_build_is_strictly_valid() {
-    let Some(python) = peers::python(&[HL7APY]) else { return };
-    let address = Address {
+/// An appointment as the desk holds it: with everything that can be said, or with nothing that need not be.
+fn at_the_desk(whole: bool, standing: Standing) -> Appointment {
+    let words = |text: &str| if whole { text.to_owned() } else { String::new() };
+    let schedule =
+        OfferKey::System { system: "rio".to_owned(), schedule: AWKWARD.to_owned(), slot: String::new() };
+    Appointment {
+        id: AppointmentId(u128::MAX),
+        person: Person {
+            nhs_number: NhsNumber::parse("9990000018").ok(),
+            family_name: words(AWKWARD),
+            given_names: words("Ann Mary"),
+            title: words("Ms"),
+            birth_date: words("1970-01-31"),
+            gender: words("female"),
+            address: words("1 High St, London"),
+            postcode: words("E1 1AA"),
+            telephone: words("020 7946 0001"),
+            practice: words("F84006"),
+        },
+        service: "podiatry".parse().unwrap(),
+        service_name: words(AWKWARD),
+        keys: whole.then_some(schedule).into_iter().collect(),
+        system: "rio".to_owned(),
+        hub: "soho".parse().unwrap(),
+        start: NOW,
+        end: Timestamp(NOW.0 + if whole { 1_200_000 } else { 90_000 }),
+        channel: if whole { Channel::Video } else { Channel::InPerson },
+        clinician: whole.then(|| Clinician {
+            id: "C1234567".to_owned(),
+            name: AWKWARD.to_owned(),
+            role: "Podiatrist".to_owned(),
+            ..Clinician::default()
+        }),
+        place: Place { id: words("SOHO"), name: words(AWKWARD), ..Place::default() },
+        room: words("4"),
+        organisation: words("Central London Community"),
+        telephone: words("020 7946 0002"),
+        description: words("Foot check"),
+        comment: words("first line\nsecond | line"),
+        needs: Needs {
+            interpreter: words("Polish"),
+            transport: whole,
+            adjustments: words(AWKWARD),
+            reminder: String::new(),
+        },
+        standing,
+        attendance: Attendance::Expected,
+        made: NOW,
+        made_by: words("jo"),
+        made_at: "soho".parse().unwrap(),
+        visit: whole.then_some(AppointmentId(7)),
+        replaces: None,
+        changes: Vec::new(),
+    }
+}
+
+/// What happens to appointments at the desk, told to the system in whose book they are.
+fn told(address: &Address) -> Vec<String> {
+    let reference = Reference { id: "F9".to_owned(), version: String::new(), patient: "R77".to_owned() };
+    let cancelled = Cancellation {
+        by: CancelledBy::Patient,
+        reason: AWKWARD.to_owned(),
+        at: NOW,
+        told: false,
+        reference: Some(reference.clone()),
+    };
+    let mut all = Vec::new();
+    for whole in [true, false] {
+        for (what, standing) in [
+            (Told::Booked, Standing::Firm),
+            (Told::Amended, Standing::Confirmed(reference.clone())),
+            (Told::Cancelled, Standing::Cancelled(cancelled.clone())),
+            (Told::DidNotAttend, Standing::Confirmed(reference.clone())),
+        ] {
+            let appointment = at_the_desk(whole, standing);
+            let telling = Telling { what, appointment, id: format!("T-{}", all.len()), at: NOW };
+            all.push(String::from_utf8(siu(&telling, address).unwrap()).unwrap());
+        }
+    }
+    all
+}
+
+fn address() -> Address {
+    Address {
         sending_facility: "5LC01".to_owned(),
         receiving: Some(("RIO".to_owned(), "RV5".to_owned())),
         ..Address::default()
-    };
+    }
+}
+
+#[test]
+fn what_the_desk_tells_is_strictly_valid() {
+    let Some(python) = peers::python(&[HL7APY]) else { return };
+    hold_strictly(&python, &told(&address()));
+}
+
+#[test]
+fn everything_we_build_is_strictly_valid() {
+    let Some(python) = peers::python(&[HL7APY]) else { return };
+    let address = address();
     let outgoing = Outgoing::new(address);
     let built: Vec<String> = events()
         .into_iter()

@@ -5,6 +5,9 @@ use crate::{
     flow::deliver::Answer,
 };
 
+/// A name longer than this is none: HL7 v2.4 allows 75 for a filler's name of an appointment.
+const NAME_BYTES_MAX: usize = 250;
+
 /// What an acknowledgement says. The receiver's own words are left out: they may quote the message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Received {
@@ -16,6 +19,8 @@ pub struct Received {
     pub error: Option<u16>,
     /// Where the error is, as `PID^1^3`.
     pub location: String,
+    /// SCH-2.1: how the receiver names the appointment, where it answers with one.
+    pub filler: Option<String>,
 }
 
 impl Received {
@@ -62,6 +67,12 @@ impl Default for AckPolicy {
 }
 
 impl AckPolicy {
+    /// How answers to bookings are meant: any error is a no, which the patient must hear of, unless its number says
+    /// that it will pass (206 and 207).
+    pub fn of_bookings() -> Self {
+        Self { error: Meaning::Stop, ..Self::default() }
+    }
+
     /// What the hub does about an answer.
     pub fn answer(&self, received: &Received) -> Answer {
         let of_number = received
@@ -98,6 +109,10 @@ pub fn read_acknowledgement(bytes: &[u8]) -> Option<Received> {
         control_id: msa.field(2).bytes().trim_ascii().to_vec(),
         error: number(msa.field(6).component(1).bytes()).or_else(|| error.as_ref().and_then(in_error)),
         location: error.map(|error| location(&error)).unwrap_or_default(),
+        filler: message
+            .segment("SCH")
+            .map(|schedule| text(schedule.field(2).component(1).bytes()))
+            .filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX),
     })
 }
 
@@ -122,7 +137,7 @@ fn location(error: &Segment<'_>) -> String {
 }
 
 /// An answer for operators, without content.
-fn words(received: &Received) -> String {
+pub(super) fn words(received: &Received) -> String {
     let code = match received.code.as_str() {
         "" => "an acknowledgement without a code",
         code @ ("AE" | "AR" | "CE" | "CR") => code,
@@ -196,6 +211,7 @@ mod tests {
             control_id: Vec::new(),
             error,
             location: String::new(),
+            filler: None,
         };
         assert!(matches!(policy.answer(&received("AE", None)), Answer::Stop(_)));
         assert!(matches!(policy.answer(&received("AR", Some(101))), Answer::Again(_)));

@@ -15,7 +15,7 @@ use crate::{
 use super::outgoing::Address;
 
 /// MSH-10 has 20 characters in HL7 v2.4: 80 bits of the message's name.
-const CONTROL_ID_LENGTH: usize = 20;
+pub(super) const CONTROL_ID_LENGTH: usize = 20;
 /// The longest value of the type ST in version 2.4 is 199 characters; what is longer, or has
 /// several lines, is formatted text (FT).
 const ST_LENGTH_MAX: usize = 199;
@@ -31,26 +31,30 @@ pub(super) fn build(parcel: &Parcel, address: &Address) -> Result<Vec<u8>, Strin
         return Err("it does not say of whom it is by any number".to_owned());
     }
     let mut writer = Writer { text: String::with_capacity(1024) };
+    let header = |writer: &mut Writer, message, trigger, structure| {
+        let control_id: String = parcel.attempt_id.chars().take(CONTROL_ID_LENGTH).collect();
+        writer.header(address, Kind { message, trigger, structure }, parcel.entry.at, &control_id);
+    };
     let results: Vec<&ItemChange> = of(ItemKind::Result).collect();
     let appointment = of(ItemKind::Appointment).next();
     if !results.is_empty() {
-        writer.header(parcel, address, "ORU", "R01", "ORU_R01");
+        header(&mut writer, "ORU", "R01", "ORU_R01");
         writer.patient(event);
         writer.reports(parcel, &results);
     } else if let Some(appointment) = appointment {
         let trigger = appointment_trigger(&event.kind, appointment);
-        writer.header(parcel, address, "SIU", trigger, "SIU_S12");
+        header(&mut writer, "SIU", trigger, "SIU_S12");
         writer.schedule(appointment, address);
         writer.patient(event);
         writer.resources(appointment);
     } else if !event.merged.is_empty() {
-        writer.header(parcel, address, "ADT", "A40", "ADT_A39");
+        header(&mut writer, "ADT", "A40", "ADT_A39");
         writer.event("A40", parcel);
         writer.patient(event);
         writer.segment("MRG", &[(1, identifiers(&event.merged))]);
     } else if of(ItemKind::Demographics).next().is_some() {
         let trigger = if event.kind.ends_with("A28") { "A28" } else { "A31" };
-        writer.header(parcel, address, "ADT", trigger, "ADT_A05");
+        header(&mut writer, "ADT", trigger, "ADT_A05");
         writer.event(trigger, parcel);
         writer.patient(event);
         // A05's structure wants a visit; class N is one that does not apply.
@@ -58,7 +62,7 @@ pub(super) fn build(parcel: &Parcel, address: &Address) -> Result<Vec<u8>, Strin
     } else {
         return Err("it says nothing that is sent as HL7 v2".to_owned());
     }
-    Ok(writer.text.into_bytes())
+    Ok(writer.finish())
 }
 
 /// The event of table 0003 that an appointment's status is.
@@ -76,13 +80,31 @@ fn appointment_trigger(kind: &str, appointment: &ItemChange) -> &'static str {
     }
 }
 
-struct Writer {
+/// A message as it is written, segment by segment.
+#[derive(Default)]
+pub(super) struct Writer {
     text: String,
 }
 
+/// What kind of message it is: MSH-9.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    /// Such as `SIU`.
+    pub message: &'static str,
+    /// Such as `S12`.
+    pub trigger: &'static str,
+    /// Such as `SIU_S12`.
+    pub structure: &'static str,
+}
+
 impl Writer {
+    /// The message as it goes out.
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.text.into_bytes()
+    }
+
     /// A segment of these fields, by number, in ascending order; values are written as they are.
-    fn segment(&mut self, name: &str, fields: &[(usize, String)]) {
+    pub(super) fn segment(&mut self, name: &str, fields: &[(usize, String)]) {
         self.text.push_str(name);
         let mut written = 0;
         for (number, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
@@ -95,9 +117,10 @@ impl Writer {
         self.text.push('\r');
     }
 
-    fn header(&mut self, parcel: &Parcel, address: &Address, kind: &str, trigger: &str, structure: &str) {
+    /// MSH, for a message of this name (MSH-10) that was made at this moment.
+    pub(super) fn header(&mut self, address: &Address, kind: Kind, at: Timestamp, control_id: &str) {
         let (application, facility) = address.receiving.clone().unwrap_or_default();
-        let control_id: String = parcel.attempt_id.chars().take(CONTROL_ID_LENGTH).collect();
+        let Kind { message, trigger, structure } = kind;
         let fields = [
             // Counted without MSH-1, which is the separator itself.
             (1, "^~\\&".to_owned()),
@@ -105,9 +128,9 @@ impl Writer {
             (3, said(&address.sending_facility)),
             (4, said(&application)),
             (5, said(&facility)),
-            (6, stamp(parcel.entry.at)),
-            (8, format!("{kind}^{trigger}^{structure}")),
-            (9, control_id),
+            (6, stamp(at)),
+            (8, format!("{message}^{trigger}^{structure}")),
+            (9, said(control_id)),
             (10, address.processing.to_string()),
             (11, "2.4".to_owned()),
             (16, "GBR".to_owned()),
@@ -230,7 +253,8 @@ impl Writer {
         self.notes(&[all, text(item, "note").unwrap_or_default()].join("\n"));
     }
 
-    fn notes(&mut self, text: &str) {
+    /// NTE, one for each line that is not empty: not every receiver knows `\.br\`.
+    pub(super) fn notes(&mut self, text: &str) {
         for (number, line) in text.lines().filter(|line| !line.is_empty()).enumerate() {
             self.segment("NTE", &[(1, (number + 1).to_string()), (3, said(line))]);
         }
@@ -293,6 +317,7 @@ fn flags(item: &ItemChange) -> Vec<String> {
 /// The filler's status in the words of HL7 table 0278.
 fn status_words(status: &str) -> &'static str {
     match status {
+        "provisional" => "Pending",
         "cancelled" => "Cancelled",
         "discontinued" => "Discontinued",
         "deleted" => "Deleted",
@@ -396,7 +421,8 @@ fn moment(item: &ItemChange, name: &str) -> String {
     }
 }
 
-fn hl7_moment(iso: &str) -> Option<String> {
+/// ISO 8601 as a time stamp of HL7 v2, as precise as it was; none if it is none.
+pub(super) fn hl7_moment(iso: &str) -> Option<String> {
     let iso = iso.trim();
     let (date, time) = iso.split_once(['T', ' ']).unwrap_or((iso, ""));
     let (time, offset) = match time.find(['Z', '+', '-']) {
@@ -434,7 +460,8 @@ fn stamp(at: Timestamp) -> String {
     digits + "+0000"
 }
 
-fn said(text: &str) -> String {
+/// Text as it stands in a message.
+pub(super) fn said(text: &str) -> String {
     let escaped = escape(text.as_bytes(), &Delimiters::default());
     String::from_utf8_lossy(&escaped).into_owned()
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 use super::{
-    ack_policy::{AckPolicy, read_acknowledgement},
+    ack_policy::{AckPolicy, Received, read_acknowledgement},
     outgoing::{Address, Outgoing},
 };
 
@@ -52,6 +52,18 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
+    /// As for deliveries, but for a booking that somebody waits for: 5 seconds to connect and to write, 20 to
+    /// acknowledge. Less than the desk's own patience, so that it hears why.
+    pub fn for_bookings(address: &str, addressing: Address) -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            write: Duration::from_secs(5),
+            answer: Duration::from_secs(20),
+            policy: AckPolicy::of_bookings(),
+            ..Self::new(address, addressing)
+        }
+    }
+
     /// How most systems want it: 10 seconds to connect, 30 to write, 30 to acknowledge.
     pub fn new(address: &str, addressing: Address) -> Self {
         Self {
@@ -109,25 +121,37 @@ impl Client {
             Ok(message) => message,
             Err(reason) => return Answer::Stop(reason),
         };
-        let control_id = match Message::parse(&message).map(|message| control_id(&message)) {
-            Ok(control_id) if !control_id.is_empty() => control_id,
-            _ => return Answer::Stop("it has no control id that an acknowledgement could name".to_owned()),
-        };
+        let control_id = control_id(&message);
+        if control_id.is_empty() {
+            return Answer::Stop("it has no control id that an acknowledgement could name".to_owned());
+        }
+        match self.ask(&message, &control_id).await {
+            Ok(acknowledgement) => self.options.policy.answer(&acknowledgement),
+            Err(silence) => Answer::Again(silence),
+        }
+    }
+
+    /// Sends a message of this control id and waits for its acknowledgement; in words for operators, why there is none.
+    pub(super) async fn ask(&mut self, message: &[u8], control_id: &[u8]) -> Result<Received, String> {
         // A connection that was left open may have ended meanwhile; then another is worth one attempt at once.
         let reused = match self.connection.take() {
             Some(mut connection) => connection.is_usable().await.then_some(connection),
             None => None,
         };
         let was_reused = reused.is_some();
-        let outcome = match self.exchange(reused, &message, &control_id).await {
-            Err(Silence::Stale(_)) if was_reused => self.exchange(None, &message, &control_id).await,
+        let outcome = match self.exchange(reused, message, control_id).await {
+            Err(Silence::Stale(_)) if was_reused => self.exchange(None, message, control_id).await,
             outcome => outcome,
         };
-        match outcome {
-            Ok(answer) => answer,
-            Err(Silence::Stale(error)) => Answer::Again(format!("no answer: {}", explain(&error))),
-            Err(Silence::Because(reason)) => Answer::Again(reason),
-        }
+        outcome.map_err(|silence| match silence {
+            Silence::Stale(error) => format!("no answer: {}", explain(&error)),
+            Silence::Because(reason) => reason,
+        })
+    }
+
+    /// What its acknowledgements mean.
+    pub(super) const fn policy(&self) -> &AckPolicy {
+        &self.options.policy
     }
 
     async fn exchange(
@@ -135,7 +159,7 @@ impl Client {
         connection: Option<Connection>,
         message: &[u8],
         control_id: &[u8],
-    ) -> Result<Answer, Silence> {
+    ) -> Result<Received, Silence> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => connect(&self.options).await.map_err(Silence::Because)?,
@@ -147,7 +171,7 @@ impl Client {
             Ok(written) => written.map_err(Silence::Stale)?,
         }
         let until = Instant::now() + self.options.answer;
-        let answer = connection.answer_to(control_id, until, &self.options.policy).await?;
+        let answer = connection.answer_to(control_id, until).await?;
         self.connection = Some(connection);
         Ok(answer)
     }
@@ -180,18 +204,13 @@ impl Connection {
         self.stream.flush().await
     }
 
-    async fn answer_to(
-        &mut self,
-        control_id: &[u8],
-        until: Instant,
-        policy: &AckPolicy,
-    ) -> Result<Answer, Silence> {
+    async fn answer_to(&mut self, control_id: &[u8], until: Instant) -> Result<Received, Silence> {
         let mut strangers = 0;
         loop {
             while let Some(frame) = self.deframer.next_frame() {
                 let Frame::Message(bytes) = frame else { continue };
                 match read_acknowledgement(&bytes).filter(|found| found.names(control_id)) {
-                    Some(acknowledgement) => return Ok(policy.answer(&acknowledgement)),
+                    Some(acknowledgement) => return Ok(acknowledgement),
                     None => strangers += 1,
                 }
                 if STRANGERS_MAX <= strangers {
@@ -229,8 +248,9 @@ async fn connect(options: &ClientOptions) -> Result<Connection, String> {
     }
 }
 
-/// MSH-10 as it stands.
-fn control_id(message: &Message<'_>) -> Vec<u8> {
+/// MSH-10 as it stands; empty if there is none.
+fn control_id(message: &[u8]) -> Vec<u8> {
+    let Ok(message) = Message::parse(message) else { return Vec::new() };
     let header = message.segment("MSH");
     header.map(|header| header.field(10).bytes().trim_ascii().to_vec()).unwrap_or_default()
 }

@@ -2,16 +2,20 @@
 //! and out over MLLP, until it is acknowledged.
 
 mod ack_policy;
+mod booking;
 mod build;
 mod client;
 mod outgoing;
+mod scheduling;
 mod server;
 mod session;
 mod translate;
 
 pub use ack_policy::{AckPolicy, Meaning, Received as Acknowledged, read_acknowledgement};
+pub use booking::SiuBooking;
 pub use client::{Client, ClientOptions};
 pub use outgoing::{Address, Outgoing};
+pub use scheduling::{Untellable, siu};
 pub use server::{Server, ServerOptions};
 pub use session::{answer, respond};
 pub use translate::{Dialect, translate, translate_entry};

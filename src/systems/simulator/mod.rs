@@ -6,6 +6,7 @@
 pub mod adastra;
 pub mod analyser;
 pub mod bars;
+pub mod clinic;
 pub mod device;
 pub mod gp_connect;
 pub mod mesh;

@@ -18,9 +18,9 @@ use tokio::{
 /// A simulated receiver remembers no more than this; a day of the demonstration sends less.
 const FILED_MAX: usize = 100_000;
 /// A message longer than this ends the connection.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
+pub(super) const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// Connections at once.
-const CONNECTIONS_MAX: usize = 64;
+pub(super) const CONNECTIONS_MAX: usize = 64;
 
 const START: u8 = 0x0b;
 const END: [u8; 2] = [0x1c, 0x0d];
@@ -200,7 +200,7 @@ impl Receiver {
 }
 
 /// Takes the first whole frame out of what has come.
-fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = buffer.windows(2).position(|pair| pair == END)?;
     let rest = buffer.split_off(end + END.len());
     let frame = std::mem::replace(buffer, rest);
@@ -209,7 +209,7 @@ fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// A field of a message with the usual delimiters, as text.
-fn field(message: &[u8], segment: &str, number: usize) -> String {
+pub(super) fn field(message: &[u8], segment: &str, number: usize) -> String {
     let found = message.split(|byte| *byte == b'\r').find(|found| found.starts_with(segment.as_bytes()));
     // MSH-1 is the separator itself.
     let number = if segment == "MSH" { number - 1 } else { number };
@@ -218,11 +218,16 @@ fn field(message: &[u8], segment: &str, number: usize) -> String {
 }
 
 fn answer(message: &[u8], code: &str, control_id: &str, number: Option<u16>) -> Vec<u8> {
+    let error = number.map(|number| format!("||||{number}")).unwrap_or_default();
+    acknowledgement(message, &format!("MSA|{code}|{control_id}{error}\r"))
+}
+
+/// An acknowledgement of these segments for a message, framed.
+pub(super) fn acknowledgement(message: &[u8], segments: &str) -> Vec<u8> {
     let of = |number| field(message, "MSH", number);
     let kind = of(9).split('^').nth(1).map(|event| format!("ACK^{event}")).unwrap_or_default();
-    let error = number.map(|number| format!("||||{number}")).unwrap_or_default();
     let text = format!(
-        "MSH|^~\\&|{}|{}|{}|{}|{}||{kind}|R{}|{}|{}\rMSA|{code}|{control_id}{error}\r",
+        "MSH|^~\\&|{}|{}|{}|{}|{}||{kind}|R{}|{}|{}\r{segments}",
         of(5),
         of(6),
         of(3),

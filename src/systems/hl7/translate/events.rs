@@ -66,9 +66,10 @@ pub(super) fn appointment_status(trigger: &str, status_at_source: &str) -> &'sta
     match word.as_str() {
         "arrived" | "checkedin" | "started" => "arrived",
         "attended" | "complete" | "completed" | "seen" => "attended",
+        "pending" | "provisional" | "tentative" | "waitlist" => "provisional",
         "cancelled" | "canceled" => "cancelled",
         "dna" | "didnotattend" | "noshow" => "did not attend",
-        "discontinued" => "discontinued",
+        "dc" | "discontinued" => "discontinued",
         "deleted" => "deleted",
         _ => "booked",
     }
@@ -103,7 +104,15 @@ mod tests {
             ("S14", "DNA", "did not attend"),
             ("S14", "Complete", "attended"),
             ("S14", "CANCELLED", "cancelled"),
+            ("S12", "Pending", "provisional"),
+            ("S13", "Waitlist", "provisional"),
+            ("S14", "Started", "arrived"),
+            ("S14", "Dc", "discontinued"),
+            ("S14", "Deleted", "deleted"),
+            ("S14", "Overbook", "booked"),
             ("S15", "Booked", "cancelled"),
+            ("S16", "Booked", "discontinued"),
+            ("S17", "Booked", "deleted"),
             ("S26", "Booked", "did not attend"),
         ] {
             assert_eq!(appointment_status(trigger, at_source), status, "{trigger} {at_source}");

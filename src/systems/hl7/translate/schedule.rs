@@ -17,7 +17,7 @@ impl<'a> Reading<'_, 'a> {
             self.fault("sch-1-and-2-absent");
             return None;
         }
-        let service = self.message.segment("AIS");
+        let [service, location, clinician] = ["AIS", "AIL", "AIP"].map(|name| self.message.segment(name));
         let of = |segment: Option<Segment<'a>>, field: usize, component: usize| {
             segment.map_or(Value::Absent, |segment| segment.field(field).component(component).value())
         };
@@ -26,9 +26,10 @@ impl<'a> Reading<'_, 'a> {
             ("filler_id", filler.value()),
             ("reason", schedule.field(7).component(2).value()),
             ("type", schedule.field(8).component(1).value()),
-            ("service", of(service, 3, 2)),
-            ("location", of(self.message.segment("AIL"), 3, 1)),
-            ("clinician", of(self.message.segment("AIP"), 3, 1)),
+            // Whoever has only words, or only a code, says that.
+            ("service", either(of(service, 3, 2), of(service, 3, 1))),
+            ("location", either(of(location, 3, 1), of(location, 3, 9))),
+            ("clinician", either(of(clinician, 3, 1), of(clinician, 3, 2))),
             ("status_at_source", schedule.field(25).component(1).value()),
         ];
         let mut item = self.item(ItemKind::Appointment, key, &fields);
@@ -73,6 +74,11 @@ impl<'a> Reading<'_, 'a> {
             other => item.fields.extend(self.change("duration", other)),
         }
     }
+}
+
+/// The first, unless it says nothing.
+fn either<'a>(first: Value<'a>, second: Value<'a>) -> Value<'a> {
+    if first == Value::Absent { second } else { first }
 }
 
 /// A duration in minutes. Without units it is in minutes, as HL7 v2.4 has it for SCH-9 and every sender means it.

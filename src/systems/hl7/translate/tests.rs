@@ -226,7 +226,15 @@ fn an_appointment_says_when_how_long_and_why_not() {
     assert_eq!((of(&booked, "cancellation_reason"), of(&booked, "status")), (None, set_to("booked")));
     let cancelled = schedule("S15", "Cancelled");
     assert_eq!(of(&cancelled, "cancellation_reason"), set_to("Patient asked"));
-    assert_eq!(of(&schedule("S14", "Arrived"), "status"), set_to("arrived"));
+    for (trigger, at_source, status) in [
+        ("S13", "Booked", "booked"),
+        ("S14", "Arrived", "arrived"),
+        ("S14", "Pending", "provisional"),
+        ("S16", "Dc", "discontinued"),
+        ("S17", "Deleted", "deleted"),
+    ] {
+        assert_eq!(of(&schedule(trigger, at_source), "status"), set_to(status), "{trigger}");
+    }
     assert_eq!(of(&schedule("S26", "Booked"), "status"), set_to("did not attend"));
 }
 

@@ -119,7 +119,7 @@ fn found_in(record: &PatientRecord, number: NhsNumber) -> Option<PersonFound> {
         given_names: text("given_name"),
         title: text("title"),
         birth_date: text("birth_date").chars().take(10).collect(),
-        gender: text("gender"),
+        gender: gender(&text("gender")).to_owned(),
         address: text("address"),
         postcode: text("postcode"),
         telephone: text("telephone"),
@@ -134,6 +134,16 @@ fn found_in(record: &PatientRecord, number: NhsNumber) -> Option<PersonFound> {
         verified: record.is_sure,
         exact: true,
     })
+}
+
+/// The word for a code of HL7 table 0001, or of the NHS Data Dictionary (PERSON GENDER CODE).
+fn gender(code: &str) -> &'static str {
+    match code.to_ascii_uppercase().as_str() {
+        "M" | "1" | "MALE" => "male",
+        "F" | "2" | "FEMALE" => "female",
+        "O" | "A" | "9" | "OTHER" => "other",
+        _ => "unknown",
+    }
 }
 
 fn newest(items: &[RecordItem], name: &str) -> String {

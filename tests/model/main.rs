@@ -9,6 +9,7 @@
     reason = "a test tells by panicking, and says how much it explored"
 )]
 
+mod simulation;
 mod world;
 
 use stateright::{Checker, Model};
@@ -107,4 +108,35 @@ fn a_booking_said_before_it_is_durable_is_caught() {
 #[test]
 fn slots_of_a_hub_given_up_for_dead_are_caught() {
     catches("dead hub", Variant::DeadHubResold);
+}
+
+/// Seeds from `POLYGATE_SEED`, and as many as `POLYGATE_SEEDS` says: `POLYGATE_SEED=17 POLYGATE_SEEDS=1 cargo test --test
+/// model polysystems` replays seed 17.
+#[test]
+fn polysystems_that_are_cut_off_book_nothing_twice_and_come_to_rest() {
+    let number =
+        |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
+    let (first, count) = (number("POLYGATE_SEED", 0), number("POLYGATE_SEEDS", 1000));
+    let mut total = simulation::Counts::default();
+    for seed in first..first + count {
+        let counts = simulation::run(seed);
+        total.booked += counts.booked;
+        total.provisional += counts.provisional;
+        total.taken += counts.taken;
+        total.cancelled += counts.cancelled;
+        total.cuts += counts.cuts;
+        total.granted += counts.granted;
+        total.tasks += counts.tasks;
+    }
+    println!("{count} polysystems: {total:?}, none booked twice");
+    let all = [
+        total.booked,
+        total.provisional,
+        total.taken,
+        total.cancelled,
+        total.cuts,
+        total.granted,
+        total.tasks,
+    ];
+    assert!(count < 20 || all.iter().all(|happened| 0 < *happened), "{total:?}");
 }

@@ -1,10 +1,10 @@
 //! Allotments: places of this hub's sessions that others may sell, and their return before they would be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::booking::Owner;
 
-use super::{Desk, HubId, Said, SlotId, Timestamp};
+use super::{Desk, HubId, Said, SlotId, Timestamp, due::slots_of};
 use crate::booking::{
     catalogue::{Session, SlotTime},
     token::TokenState,
@@ -51,6 +51,7 @@ impl Desk {
     /// Of each day's slots, the latest that are free, until as many are away as are allotted.
     fn to_allot(&self, now: Timestamp) -> BTreeMap<Owner, Vec<SlotId>> {
         let mut due: BTreeMap<Owner, Vec<SlotId>> = BTreeMap::new();
+        let wanted = self.wanted();
         let sessions = self.catalogues.get(&self.hub).into_iter().flat_map(|catalogue| &catalogue.sessions);
         for session in sessions.filter(|session| !session.allotments.is_empty()) {
             let from = Timestamp(now.0.saturating_add(i64::from(session.sell_by_hours) * HOUR_MS));
@@ -65,7 +66,8 @@ impl Desk {
                     let away = slots.iter().filter(|slot| self.is_away(slot, owner)).count();
                     let missing = usize::from(*places).saturating_sub(away);
                     let free = slots.into_iter().rev().filter(|slot| {
-                        !taken.contains(slot) && matches!(self.ledger.owned(slot), TokenState::Free { .. })
+                        let kept = taken.contains(slot) || wanted.contains(slot);
+                        !kept && matches!(self.ledger.owned(slot), TokenState::Free { .. })
                     });
                     let some: Vec<SlotId> = free.take(missing).collect();
                     taken.extend(some.iter().cloned());
@@ -76,6 +78,11 @@ impl Desk {
             }
         }
         due
+    }
+
+    /// What was asked for here and has just come is not sent away again.
+    fn wanted(&self) -> BTreeSet<SlotId> {
+        self.unsettled.iter().filter_map(|id| self.appointments.get(id)).flat_map(slots_of).collect()
     }
 
     fn of_day(&self, session: &Session, times: &[SlotTime]) -> Vec<SlotId> {
@@ -102,7 +109,8 @@ impl Desk {
     /// Others' slots that nobody here has bought, soon enough before they begin.
     fn to_give_back(&self, now: Timestamp) -> BTreeMap<HubId, Vec<SlotId>> {
         let mut due: BTreeMap<HubId, Vec<SlotId>> = BTreeMap::new();
-        for (slot, seller) in &self.moved {
+        let wanted = self.wanted();
+        for (slot, seller) in self.moved.iter().filter(|(slot, _)| !wanted.contains(slot)) {
             let ours = slot.home != self.hub && seller.as_ref() == Some(&self.hub);
             let free = matches!(self.ledger.owned(slot), TokenState::Free { .. });
             if ours && free && self.is_to_be_sold_at_home(slot, now) {

@@ -119,7 +119,7 @@ impl Desk {
             }
             taken.extend(&part.keys);
             let id = AppointmentId(request.0.wrapping_add(number));
-            match self.book_part(situation, request, id, part, visit, None) {
+            match self.book_part(situation, id, part, visit, None) {
                 Ok(words) => said.extend(words),
                 Err(NotBooked::Taken) => return Ok(Vec::new()),
                 Err(NotBooked::Refused(refused)) => return Err(refused),
@@ -131,7 +131,6 @@ impl Desk {
     fn book_part(
         &self,
         situation: Situation<'_>,
-        request: RequestId,
         id: AppointmentId,
         part: &VisitPart,
         visit: Option<AppointmentId>,
@@ -177,6 +176,11 @@ impl Desk {
             return Ok(vec![Said::Appointment(Box::new(appointment))]);
         }
         if let Some(owner) = self.owner_elsewhere(&slots)? {
+            // What was asked of this hub is not passed on: it might come round for ever.
+            if *situation.desk != self.hub {
+                let words = "The time has gone to another hub meanwhile. Look again.".to_owned();
+                return Err(refused("moved", words, "keys").into());
+            }
             // Only the hub that has the slot can promise it: it is asked, and answers for it.
             appointment.standing = provisional(WhyProvisional::OwnedElsewhere);
             if let Owner::Hub(hub) = &owner {
@@ -184,6 +188,8 @@ impl Desk {
             }
             note(&mut appointment, situation, "Asked for at the hub that has the slot");
             let deed = Box::new(Deed::Book(part.clone()));
+            // Each part of a visit under its own name: the appointment's, which the owner makes of it again.
+            let request = RequestId(id.0);
             return Ok(match owner {
                 Owner::Hub(_) => {
                     vec![Said::Pending(Box::new(appointment)), Said::Please { of: owner, request, deed }]
@@ -266,7 +272,7 @@ impl Desk {
             needs: old.needs.clone(),
         };
         let new = AppointmentId(request.0);
-        let mut said = match self.book_part(situation, request, new, &part, old.visit, Some(id)) {
+        let mut said = match self.book_part(situation, new, &part, old.visit, Some(id)) {
             Ok(said) => said,
             Err(NotBooked::Taken) => return Ok(Vec::new()),
             Err(NotBooked::Refused(refused)) => return Err(refused),
@@ -305,9 +311,9 @@ impl Desk {
             Standing::Confirmed(reference) => Some(reference.clone()),
             _ => None,
         };
-        // A slot of our own needs no telling; a booking that was never tried neither.
-        let untried = matches!(old.standing, Standing::Provisional { attempts: 0, .. });
-        let told = old.system == OWN_BOOK || untried;
+        // A slot of our own needs no telling. Whether another system was asked already, only it can say: the power may
+        // have gone between its answer and our journal.
+        let told = old.system == OWN_BOOK;
         cancelled.standing = Standing::Cancelled(Cancellation {
             by,
             reason: reason.to_owned(),

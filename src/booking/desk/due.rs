@@ -9,7 +9,7 @@ use super::{
     Standing, TASKS_MAX, Task, Timestamp,
     decide::{OWN_BOOK, note},
 };
-use crate::booking::{act::ActPlace, token::TokenState};
+use crate::booking::act::ActPlace;
 
 /// The first pause before a system that does not answer is tried again; doubled each time.
 const AGAIN_FIRST: Duration = Duration::from_secs(15);
@@ -95,10 +95,9 @@ impl Desk {
             }
             _ if !self.own(appointment) => None,
             Standing::Provisional { why: WhyProvisional::OwnedElsewhere, .. } => {
+                // Given to this hub: confirmed now, or found sold to somebody else who was here first.
                 let slots = slots_of(appointment);
-                let ours = |slot: &SlotId| matches!(self.ledger.owned(slot), TokenState::Free { .. });
-                let here =
-                    slots.iter().all(|slot| self.seller(slot).as_ref() == Some(&self.hub) && ours(slot));
+                let here = slots.iter().all(|slot| self.seller(slot).as_ref() == Some(&self.hub));
                 here.then_some(WorkKind::Confirm)
             }
             Standing::Provisional { retry, .. } => (*retry <= now).then_some(WorkKind::Book),
@@ -350,7 +349,8 @@ fn cancelling(new: &Appointment, old: &Appointment) -> RequestId {
     RequestId(new.id.0 ^ old.id.0)
 }
 
-fn slots_of(appointment: &Appointment) -> Vec<SlotId> {
+/// The slots of an appointment that are sold by tokens.
+pub(super) fn slots_of(appointment: &Appointment) -> Vec<SlotId> {
     let slots = appointment.keys.iter().filter_map(|key| match key {
         OfferKey::Token(slot) => Some(slot.clone()),
         OfferKey::System { .. } => None,

@@ -23,7 +23,7 @@ use crate::{
     },
     domain::{
         actor::{Device, Practitioner, Reason, Requester},
-        booking::{Appointment, RequestId, WhyProvisional},
+        booking::{Appointment, RequestId, Standing, WhyProvisional},
     },
     flow::ask::{Outcome as Acted, Refusal, TakesBookings, Telling, Told},
 };
@@ -283,12 +283,26 @@ async fn tell(system: &dyn TakesBookings, appointment: &Appointment, kind: WorkK
     let what = if kind == WorkKind::Cancel { Told::Cancelled } else { Told::Booked };
     let letter = if kind == WorkKind::Cancel { 'C' } else { 'B' };
     let id = format!("{letter}{:019x}", appointment.id.0 & ((1 << 76) - 1));
-    let telling = Telling { what, appointment: appointment.clone(), id, at: appointment.made };
+    let at = match &appointment.standing {
+        Standing::Cancelled(cancellation) => cancellation.at,
+        _ => appointment.made,
+    };
+    let telling = Telling { what, appointment: appointment.clone(), id, at };
     match system.tell(&telling).await {
         Ok(_) if kind == WorkKind::Cancel => Outcome::Cancelled,
         Ok(reference) => Outcome::Booked(reference),
-        Err(refusal) => outcome_of(&refusal),
+        Err(refusal) => match outcome_of(&refusal) {
+            // It never confirmed it, and does not know it: then there is nothing to cancel.
+            Outcome::Refused { .. } if kind == WorkKind::Cancel && was_never_confirmed(appointment) => {
+                Outcome::Cancelled
+            }
+            outcome => outcome,
+        },
     }
+}
+
+fn was_never_confirmed(appointment: &Appointment) -> bool {
+    matches!(&appointment.standing, Standing::Cancelled(cancellation) if cancellation.reference.is_none())
 }
 
 /// What a refusal means for an appointment.

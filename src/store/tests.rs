@@ -17,6 +17,7 @@ use crate::domain::{
 };
 
 mod damage;
+mod linked;
 mod matching;
 mod volume;
 mod withdrawal;

@@ -335,7 +335,7 @@ impl State {
         Ok(each.collect())
     }
 
-    fn read_found(&self, found: Items, person: usize) -> Result<ItemsByKind, ViewError> {
+    pub(super) fn read_found(&self, found: Items, person: usize) -> Result<ItemsByKind, ViewError> {
         let mut withdrawals = Withdrawals { state: self, known: BTreeMap::new() };
         let mut items = ItemsByKind::new();
         for (key, item) in found {

@@ -17,6 +17,7 @@ use crate::domain::{
 };
 
 mod damage;
+mod finding;
 mod linked;
 mod matching;
 mod volume;

@@ -8,22 +8,26 @@ use crate::{
     config::HubConfig,
     domain::actor::Organisation,
     flow::book::{BookingDesk, FrontDesk, Options},
-    sys::counter::FileCounter,
+    sys::{clock::Clock, counter::FileCounter},
 };
 
-use super::hub::RunningHub;
+use super::{deliveries, hub::RunningHub};
 
 impl RunningHub {
     /// Opens the desk where it was left, and begins to drive it.
     ///
     /// # Errors
     /// Its folder cannot be made, or the journal cannot be read.
-    pub(super) fn start_booking(&mut self, config: &HubConfig) -> anyhow::Result<()> {
+    pub(super) fn start_booking(&mut self, config: &HubConfig, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
         let directory = config.hub.state.join("booking");
+        let mut told = Vec::new();
+        for section in config.rio.iter().chain(&config.secondary_care) {
+            told.extend(deliveries::told(section, config, clock)?);
+        }
         let options = Options {
             catalogue: config.catalogue(),
             practices: self.practices.clone(),
-            told: Vec::new(),
+            told,
             organisation: organisation(config),
             counter: Arc::new(FileCounter::new(directory.join("counter"))),
             directory,

@@ -6,15 +6,18 @@ use anyhow::Context;
 
 use crate::{
     config::{GpSection, Hl7Section, HubConfig, REGISTERED_PRACTICE, Wanted},
-    flow::deliver::{
-        Delivery, Make, Options, Pace, consumer,
-        registered::Registered,
-        routes::{Registrations, Route, To, What},
+    flow::{
+        ask::TakesBookings,
+        deliver::{
+            Delivery, Make, Options, Pace, consumer,
+            registered::Registered,
+            routes::{Registrations, Route, To, What},
+        },
     },
     sys::clock::Clock,
     systems::{
         emis,
-        hl7::{Address, Client, ClientOptions},
+        hl7::{Address, Client, ClientOptions, SiuBooking},
         mesh::Mailbox,
         rio, secondary_care, vision,
     },
@@ -97,15 +100,30 @@ fn mllp(
     config: &HubConfig,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Make> {
-    let addressing = Address {
+    let mut options = ClientOptions::new(address, addressing(section, config));
+    options.tls = practices::spine_tls(section.deliver_tls.is_some(), section.deliver_tls.as_ref(), clock)?;
+    Ok(Box::new(move || Box::new(Client::new(options.clone()))))
+}
+
+/// What a system in whose book appointments are made is told through; none if it takes nothing from us.
+pub(super) fn told(
+    section: &Hl7Section,
+    config: &HubConfig,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<Arc<dyn TakesBookings>>> {
+    let Some(address) = &section.deliver else { return Ok(None) };
+    let mut options = ClientOptions::for_bookings(address, addressing(section, config));
+    options.tls = practices::spine_tls(section.deliver_tls.is_some(), section.deliver_tls.as_ref(), clock)?;
+    Ok(Some(Arc::new(SiuBooking::new(section.name.as_str(), options, Arc::clone(clock)))))
+}
+
+fn addressing(section: &Hl7Section, config: &HubConfig) -> Address {
+    Address {
         sending_application: "POLYGATE".to_owned(),
         sending_facility: config.hub.ods.clone(),
         processing: section.processing,
         ..Address::default()
-    };
-    let mut options = ClientOptions::new(address, addressing);
-    options.tls = practices::spine_tls(section.deliver_tls.is_some(), section.deliver_tls.as_ref(), clock)?;
-    Ok(Box::new(move || Box::new(Client::new(options.clone()))))
+    }
 }
 
 /// What the sections say, as routes: subscriptions, what practices receive, and the routes by name.

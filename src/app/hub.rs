@@ -124,7 +124,7 @@ impl RunningHub {
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_practices(config, &clock)?;
-        running.start_booking(config)?;
+        running.start_booking(config, &clock)?;
         let mailbox = running.start_mesh(config, &clock)?;
         running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;

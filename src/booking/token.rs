@@ -116,12 +116,12 @@ pub enum Refusal {
     NotBegun,
     /// Nobody has said that no earlier ledger of this hub sold anything.
     #[error(
-        "this hub does not know whether an earlier one sold its slots: connect it to the centre, or run \
-         `polygate booking first` if there was none"
+        "this hub does not know whether an earlier box sold its slots: connect it to the centre, or say \
+         first-box = true below [booking] if there was none"
     )]
     NotFirst,
     /// This slot is held.
-    #[error("this time is held until people have looked whether it was sold: see `polygate booking held`")]
+    #[error("this time is held until people have looked whether it was sold: see PG-306 in the manual")]
     Held,
     /// It is sold.
     #[error("this time is sold")]

@@ -187,7 +187,8 @@ impl LogReader {
         let index = self.shared.index();
         let segment = index.segments.iter().find(|segment| {
             self.place.segment < segment.number && HEADER_BYTES < segment.length
-                || self.place.segment == segment.number && self.place.offset < segment.length
+                || self.place.segment == segment.number
+                    && self.place.offset.max(HEADER_BYTES) < segment.length
         })?;
         if self.place.segment != segment.number {
             self.place = Position { segment: segment.number, offset: HEADER_BYTES };

@@ -236,6 +236,21 @@ fn a_full_disk_refuses_and_recovers_when_space_returns() {
 }
 
 #[test]
+fn reading_an_empty_journal_from_its_beginning_finds_no_damage() {
+    let disk = SimulatedDisk::default();
+    let (mut log, _) = open(&disk);
+    let mut reader = LogReader::new(Arc::clone(&log.shared()), log.shared().beginning());
+    let chunk = reader.read(1 << 20, 100).unwrap();
+    assert_eq!((chunk.records.len(), chunk.damaged_bytes, log.shared().status().damaged_bytes), (0, 0, 0));
+    commit(&mut log, [1]);
+    let mut from_the_front = LogReader::new(Arc::clone(&log.shared()), log.shared().beginning());
+    for reader in [&mut reader, &mut from_the_front] {
+        assert_eq!(reader.read(1 << 20, 100).unwrap().records.len(), 1);
+    }
+    assert_eq!(log.shared().status().damaged_bytes, 0);
+}
+
+#[test]
 fn damage_is_counted_reported_and_survived() {
     let disk = SimulatedDisk::default();
     let (mut log, first) = open(&disk);

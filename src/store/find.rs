@@ -5,7 +5,8 @@
 //! the person's demographics read anew, so that the order of arrival decides nothing, and old terms go. What a
 //! withdrawn document said is found until the next demographics that differ: the record tells what holds.
 //!
-//! A name of six letters takes three keys of about 14 bytes, a person about ten keys and a value of some 60 bytes.
+//! A word of a name takes one key of 15 bytes or so, a person about six keys and a value of some 60 bytes. Nothing of it
+//! is in memory but what waits to be written, within the bounds of everything that waits.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,7 +22,7 @@ use crate::domain::record::{FieldChange, ItemChange, ItemKind};
 pub const CANDIDATES_MAX: usize = 1000;
 /// Words of a name that are asked for at once.
 const WORDS_ASKED_MAX: usize = 8;
-/// Letters by which words are found: of the longest that the word has, and compared whole after that.
+/// Beginnings of words by which they are found, in letters, the longest that what is asked has; the rest is compared.
 const PREFIXES: [usize; 3] = [2, 4, 6];
 /// Terms of one person, and letters of one: together they stay below what a value may be, whatever the alphabet.
 const TERMS_MAX: usize = 24;
@@ -187,8 +188,10 @@ impl State {
 
     fn put_terms(&mut self, person: u64, known: &Terms, terms: &Terms) {
         let keys = |terms: &Terms| -> BTreeSet<Vec<u8>> {
-            let hashed = terms.iter().flat_map(|(kind, term)| hashed(*kind, term));
-            hashed.map(|(kind, part)| keys::sought(kind as u8, &part, person)).collect()
+            let by = |(kind, term): &(Kind, String)| {
+                keys::sought_by(*kind as u8, kind.parts(term).iter().map(String::as_str))
+            };
+            terms.iter().map(|term| keys::sought(by(term), person)).collect()
         };
         let (before, after) = (keys(known), keys(terms));
         before.difference(&after).for_each(|key| self.shelf.put(key.clone(), None));
@@ -226,8 +229,10 @@ impl State {
         let Some(asked) = asked(query) else { return Ok(PeopleFound::default()) };
         let mut fewest: Option<Vec<u64>> = None;
         for (kind, term) in &asked {
-            let Some((kind, part)) = hashed(*kind, term).pop() else { continue };
-            let found = self.persons_with(kind, &part)?;
+            if kind.parts_known(term) == 0 {
+                continue;
+            }
+            let found = self.persons_with(*kind, term)?;
             if fewest.as_ref().is_none_or(|known| found.len() < known.len()) {
                 fewest = Some(found);
             }
@@ -257,10 +262,13 @@ impl State {
         Ok(found)
     }
 
-    /// Persons with a term, and one more than are looked at if there are more.
-    fn persons_with(&self, kind: Kind, part: &str) -> Result<Vec<u64>, ViewError> {
-        let found = self.shelf.scan(&keys::sought_by(kind as u8, part), CANDIDATES_MAX + 1)?;
-        let persons: Option<Vec<u64>> = found.keys().map(|key| keys::sought_person(key)).collect();
+    /// Persons who may have a term, and one more than are looked at if there are more.
+    fn persons_with(&self, kind: Kind, term: &str) -> Result<Vec<u64>, ViewError> {
+        let parts = kind.parts(term);
+        let known = parts.iter().take(kind.parts_known(term)).map(String::as_str);
+        let found = self.shelf.scan(&keys::sought_by(kind as u8, known), CANDIDATES_MAX + 1)?;
+        let persons: Option<Vec<u64>> =
+            found.keys().map(|key| keys::sought_person(key, parts.len())).collect();
         persons.ok_or(ViewError::Damaged("a key of the search index cannot be read"))
     }
 }
@@ -291,14 +299,22 @@ fn fits((kind, term): &(Kind, String), terms: &Terms) -> bool {
     }
 }
 
-/// The parts of a term that are hashed into keys, the most telling last; none of a word of one letter.
-fn hashed(kind: Kind, term: &str) -> Vec<(Kind, String)> {
-    if kind != Kind::Name {
-        return vec![(kind, term.to_owned())];
+impl Kind {
+    /// The parts that a term's key is made of: a name's beginnings, of a short word the whole.
+    fn parts(self, term: &str) -> Vec<String> {
+        match self {
+            Self::Name => PREFIXES.into_iter().map(|length| term.chars().take(length).collect()).collect(),
+            _ => vec![term.to_owned()],
+        }
     }
-    let letters = term.chars().count();
-    let prefixes = PREFIXES.into_iter().filter(|length| *length <= letters);
-    prefixes.map(|length| (kind, term.chars().take(length).collect())).collect()
+
+    /// How many of them are known of what is asked.
+    fn parts_known(self, term: &str) -> usize {
+        match self {
+            Self::Name => PREFIXES.into_iter().filter(|length| *length <= term.chars().count()).count(),
+            _ => 1,
+        }
+    }
 }
 
 /// Whether a message's demographics say only what is indexed.

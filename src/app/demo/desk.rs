@@ -77,6 +77,24 @@ room = "6"
 step-free = true
 
 [[service]]
+id = "leg-ulcer-clinic"
+name = "Leg ulcer clinic"
+words = ["wound", "community nurse"]
+system = "rio"
+telephone = "020 7946 0105"
+
+[[session]]
+id = "leg-ulcer-week"
+service = "leg-ulcer-clinic"
+days = ["tuesday", "thursday"]
+from = "13:00"
+until = "16:00"
+minutes = 30
+clinician = { name = "Grace Example", gender = "female", role = "Community nurse" }
+room = "5"
+step-free = true
+
+[[service]]
 id = "minor-illness"
 name = "Minor illness"
 words = ["walk in", "cold", "rash"]

@@ -173,7 +173,7 @@ impl Practices {
         let mut text = format!(
             "\n[mesh]\nurl = \"http://{}/messageexchange\"\nmailbox = \"{}\"\npassword = \"mesh-password\"\n\
              shared-key = \"mesh-shared-key\"\npoll-seconds = 1\n\n\
-             [gp-connect]\nasid = \"{OWN_ASID}\"\ntls = {{ ca = \"pki/ca.pem\" }}\n\n\
+             [gp-connect]\nasid = \"{OWN_ASID}\"\ntelephone = \"020 7946 0100\"\ntls = {{ ca = \"pki/ca.pem\" }}\n\n\
              [caching]\nbasis = \"The demonstration: nobody in it exists\"\nprefetch-hours = 36\n\
              prefetch-per-minute = 60\n",
             self.mesh,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::domain::booking::{CancelledBy, Deed, OfferKey, Person, Reference, TaskKind, WhyProvisional};
 
 use super::{
-    Act, Appointment, AppointmentId, Desk, HubId, RequestId, Said, Situation, SlotId, Standing, TASKS_MAX,
-    Task, Timestamp,
+    Act, Appointment, AppointmentId, Desk, HubId, RequestId, SOMEBODY_WAS_FIRST, Said, Situation, SlotId,
+    Standing, TASKS_MAX, Task, Timestamp,
     decide::{OWN_BOOK, note},
 };
 use crate::booking::{act::ActPlace, token::TokenState};
@@ -174,9 +174,7 @@ impl Desk {
         };
         let waiting = self.unsettled.iter().filter_map(|id| self.appointments.get(id)).filter(waits);
         let said = waiting
-            .flat_map(|appointment| {
-                self.failed(situation, appointment, "Somebody else was given that time.", false)
-            })
+            .flat_map(|appointment| self.failed(situation, appointment, SOMEBODY_WAS_FIRST, false))
             .collect();
         Act {
             v: Act::VERSION,

@@ -41,6 +41,8 @@ pub const TICKETS_MAX: usize = 10_000;
 pub const TASKS_MAX: usize = 10_000;
 /// Requests of other hubs that wait at once. More get no answer, and become tasks where they were asked.
 pub const ASKED_MAX: usize = 1_000;
+/// Why a booking failed that somebody else was quicker with: the only reason for which another time helps.
+pub const SOMEBODY_WAS_FIRST: &str = "Somebody else was given that time.";
 /// How long what is over is kept at the desk.
 pub const KEPT_MS: i64 = 35 * 24 * 60 * 60 * 1000;
 

@@ -19,7 +19,7 @@ use crate::{
     booking::{
         act::{Act, ActPlace, Asked, Said},
         centre::CentreDesk,
-        desk::{Outcome, Situation, Work, WorkKind},
+        desk::{Outcome, SOMEBODY_WAS_FIRST, Situation, Work, WorkKind},
     },
     domain::{
         actor::{Device, Practitioner, Reason, Requester},
@@ -168,7 +168,7 @@ impl BookingDesk {
                 let by = format!("{hub}");
                 let situation = Situation { now: self.hub.now(), by: &by, desk: &hub, resolve: &resolve };
                 match desk.decide(situation, request, &deed) {
-                    Ok(act) if act.said.is_empty() => declined(act, id, "Somebody else was first."),
+                    Ok(act) if act.said.is_empty() => declined(act, id, SOMEBODY_WAS_FIRST),
                     Ok(act) => act,
                     Err(refused) => {
                         let act = Act {
@@ -297,9 +297,8 @@ pub(super) fn outcome_of(refusal: &Refusal) -> Outcome {
     match (refusal.outcome, refusal.retry) {
         (Acted::Unknown, _) => Outcome::Again { why: WhyProvisional::OutcomeUnknown },
         (Acted::NotDone, Retry::After(_)) => Outcome::Again { why: WhyProvisional::SystemSilent },
-        (Acted::NotDone, Retry::Never | Retry::AfterFreshLook) => {
-            Outcome::Refused { words: refusal.words.to_owned() }
-        }
+        (Acted::NotDone, Retry::AfterFreshLook) => Outcome::Refused { words: SOMEBODY_WAS_FIRST.to_owned() },
+        (Acted::NotDone, Retry::Never) => Outcome::Refused { words: refusal.words.to_owned() },
     }
 }
 

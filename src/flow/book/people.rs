@@ -150,7 +150,7 @@ fn found_in(record: &PatientRecord, search: &PersonSearch) -> Option<PersonFound
         given_names: together(&["given_name", "middle_names"], " "),
         title: text("title"),
         birth_date: day(&text("birth_date")),
-        gender: text("gender"),
+        gender: gender(&text("gender")).to_owned(),
         address: together(&["address_line_1", "address_line_2", "city"], ", "),
         postcode: text("postcode"),
         telephone: text("telephone"),
@@ -166,6 +166,16 @@ fn found_in(record: &PatientRecord, search: &PersonSearch) -> Option<PersonFound
         verified: record.is_sure,
         exact,
     })
+}
+
+/// The word for a code of HL7 table 0001, or of the NHS Data Dictionary (PERSON GENDER CODE).
+fn gender(code: &str) -> &'static str {
+    match code.to_ascii_uppercase().as_str() {
+        "M" | "1" | "MALE" => "male",
+        "F" | "2" | "FEMALE" => "female",
+        "O" | "A" | "9" | "OTHER" => "other",
+        _ => "unknown",
+    }
 }
 
 fn newest(items: &[RecordItem], name: &str) -> String {

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    booking::desk::Outcome,
+    booking::desk::{Outcome, SOMEBODY_WAS_FIRST},
     domain::{
         actor::Requester,
         booking::{
@@ -156,7 +156,7 @@ impl Practices {
         }
         let slots = self.slots_of(system, who, appointment).await?;
         let Some(slots) = slots else {
-            return Ok(Outcome::Refused { words: "Somebody else was given that time.".to_owned() });
+            return Ok(Outcome::Refused { words: SOMEBODY_WAS_FIRST.to_owned() });
         };
         let booking = Booking {
             patient: patient.clone(),

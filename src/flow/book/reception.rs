@@ -13,7 +13,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     booking::{
         act::{Act, Asked},
-        desk::{NameUsed, Situation, Work},
+        desk::{NameUsed, SOMEBODY_WAS_FIRST, Situation, Work},
         planner, search,
     },
     domain::{
@@ -197,7 +197,9 @@ impl BookingDesk {
         self.ask_at_once(&act).await;
         let done = self.done_before(&request)?.unwrap_or(Done::TaskDone);
         if let Done::Appointments(appointments) = &done
-            && appointments.iter().any(|one| matches!(one.standing, Standing::Failed { .. }))
+            && appointments
+                .iter()
+                .any(|one| matches!(&one.standing, Standing::Failed { why } if why == SOMEBODY_WAS_FIRST))
         {
             let next = self.next_three(who, deed).await;
             return Ok(Answer { done: Done::Taken, next });

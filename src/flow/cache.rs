@@ -243,12 +243,7 @@ impl Hub {
     pub fn booked_patients(&self, ahead: Duration) -> Result<Vec<BookedPatient>, OperateError> {
         let now = self.now();
         let days = days(now, now.plus(ahead));
-        self.in_view(|view| {
-            if let Some(today) = days.first() {
-                view.forget_bookings_before(*today)?;
-            }
-            booked(view, &days)
-        })
+        self.in_view(|view| booked(view, &days))
     }
 }
 

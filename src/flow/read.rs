@@ -174,7 +174,9 @@ fn statement(kind: ItemKind, item: RecordItem) -> Statement {
         cached: false,
         source_id,
     };
-    Statement { kind, key: item.key, fields, withdrawn: item.withdrawn.is_some(), source }
+    // Of two persons whom only the number joins, one system may use one key twice: both are shown.
+    let key = if item.person == 0 { item.key } else { format!("{}#{}", item.key, item.person) };
+    Statement { kind, key, fields, withdrawn: item.withdrawn.is_some(), source }
 }
 
 fn about(system: &str, code: &str, text: &str) -> Notice {

@@ -19,6 +19,7 @@ use crate::{
     domain::{
         entry::Entry,
         matching::{DECISION_KIND, Decision},
+        one_record::When,
         record::Event,
     },
     journal::{Closed, LogReader, Position, Record},
@@ -138,6 +139,7 @@ impl Keeping {
         let mut reader = LogReader::new(shared, position);
         let mut flushed_at = Instant::now();
         let (mut dirty, mut bytes) = (true, 0);
+        let mut today = 0;
         loop {
             let chunk = reader.read(READ_BYTES, READ_ENTRIES).map_err(Failure::Journal)?;
             let moved = !chunk.records.is_empty() || 0 < chunk.damaged_bytes;
@@ -145,6 +147,12 @@ impl Keeping {
                 self.apply(&view, &chunk.records, chunk.next)?;
                 bytes += chunk.records.iter().map(|record| record.payload.len()).sum::<usize>();
                 dirty = true;
+            }
+            let day = When::of(self.hub.now()).map_or(0, When::day);
+            if today != day {
+                // Past appointments stay in the records; who is looked for by day is booked for today or later.
+                view.forget_bookings_before(day)?;
+                today = day;
             }
             let stopped = self.is_stopped();
             if dirty && (stopped || FLUSH_BYTES <= bytes || FLUSH_EVERY <= flushed_at.elapsed()) {

@@ -57,15 +57,17 @@ impl Engine {
         guarded("reading", || Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// Calls `each` for every entry whose key begins with `prefix`, in order.
+    /// Calls `each` for the first `limit` entries whose keys begin with `prefix`, in order.
     pub(super) fn scan(
         &self,
         prefix: &[u8],
+        limit: usize,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
         let db = self.db()?;
         let mut entries = guarded("scanning", || Ok(db.scan_prefix(prefix)))?;
-        while let Some((key, value)) = guarded("scanning", || entries.next().transpose())? {
+        for _ in 0..limit {
+            let Some((key, value)) = guarded("scanning", || entries.next().transpose())? else { break };
             each(&key, &value)?;
         }
         Ok(())

@@ -20,6 +20,8 @@ pub(super) const ITEM_KEY_BYTES_MAX: usize = 24;
 const PART_BYTES_MAX: usize = 64;
 /// Ten digits as a number.
 const NHS_NUMBER_BYTES: usize = 5;
+/// Of the hash of each part of a term by which people are found: one in sixteen million is another's.
+const SOUGHT_HASH_BYTES: usize = 3;
 
 /// Format, generation and the next free patient number: written with every batch of identity changes.
 pub(super) const HEAD: &[u8] = b"m0";
@@ -48,6 +50,10 @@ pub(super) enum Room {
     Booked = b'o',
     /// A patient.
     Patient = b'p',
+    /// A term by which a person is found, hashed.
+    Sought = b's',
+    /// The terms by which a person is found.
+    Terms = b't',
     /// Something for people to repair.
     Repair = b'r',
     /// A content file that a patient's items in one run refer to.
@@ -61,7 +67,7 @@ pub(super) enum Room {
 }
 
 impl Room {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Alias,
         Self::Child,
         Self::Doubt,
@@ -72,6 +78,8 @@ impl Room {
         Self::Booked,
         Self::Patient,
         Self::Repair,
+        Self::Sought,
+        Self::Terms,
         Self::Body,
         Self::Chunk,
         Self::Withdrawal,
@@ -157,6 +165,25 @@ pub(super) fn booked_on(day: u32) -> Vec<u8> {
 pub(super) fn booking_of(key: &[u8]) -> Option<(u32, u64)> {
     let day = u32::from_be_bytes(*key.get(1..)?.first_chunk()?);
     Some((day, split_number(key.get(5..)?)?.0))
+}
+
+/// The key that says that a person is found by a term of a kind, from [`sought_by`] of its parts.
+pub(super) fn sought(mut by: Vec<u8>, person: u64) -> Vec<u8> {
+    push_number(&mut by, person);
+    by
+}
+
+/// The beginning of the keys of persons with a term of a kind: hashes of its parts, each longer than the one before, so
+/// that one key is found by whichever of them is known. Few bytes of each, for whoever is found is compared again.
+pub(super) fn sought_by<'a>(kind: u8, parts: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let mut key = vec![Room::Sought.letter(), kind];
+    key.extend(parts.flat_map(|part| hash(&[&[kind], part.as_bytes()]).into_iter().take(SOUGHT_HASH_BYTES)));
+    key
+}
+
+/// The person, from a key made by [`sought`] of so many parts.
+pub(super) fn sought_person(key: &[u8], parts: usize) -> Option<u64> {
+    split_number(key.get(2 + SOUGHT_HASH_BYTES * parts..)?).map(|(number, _)| number)
 }
 
 /// The key of what says that a document or message of a system was withdrawn.
@@ -372,6 +399,7 @@ mod tests {
             body(u64::MAX, u64::MAX, &[255; 32]),
             claim(&NhsNumber::parse("9990000018").unwrap(), u64::MAX),
             withdrawal(u64::MAX, &long),
+            sought(sought_by(255, [long.as_str(); 3].into_iter()), u64::MAX),
         ];
         assert!(keys.iter().all(|key| key.len() <= KEY_BYTES_MAX));
         assert!(item_name(&keys[0]).unwrap().key.is_none());
@@ -388,6 +416,9 @@ mod tests {
         assert_eq!(booking_of(&booked(20_260_105, 300)), Some((20_260_105, 300)));
         assert!(booked(20_260_105, 300).starts_with(&booked_on(20_260_105)));
         assert_eq!(claimant_of(&claim(&number, 70_000)), Some(70_000));
+        let by = sought_by(b'n', ["ca", "cana"].into_iter());
+        assert!(by.starts_with(&sought_by(b'n', ["ca"].into_iter())));
+        assert_eq!(sought_person(&sought(by, 70_000), 2), Some(70_000));
         assert_eq!((part("D1"), part(&"d".repeat(65)).len()), ("D1".to_owned(), 39));
         assert_eq!(Room::of(b"z"), None);
         assert_eq!(child_of(&child(70_000, 3)), Some(3));

@@ -34,6 +34,7 @@
 mod bodies;
 pub mod cache;
 mod engine;
+pub mod find;
 mod identity;
 mod items;
 mod keys;
@@ -55,6 +56,7 @@ use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+pub use find::{PeopleFound, PeopleQuery};
 pub use identity::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
 pub use open::{Opened, RebuildReason};
 pub use people::{
@@ -242,6 +244,15 @@ impl View {
             let found = state.by_local(system, identifier)?;
             found.map(|patient| state.whole(patient).map(|whole| PatientId(whole.patient))).transpose()
         })
+    }
+
+    /// Patients whom all that is asked fits, at most `limit`; none if nothing is asked. Looks at the fewest it can, at
+    /// most [`find::CANDIDATES_MAX`] of them, and says when there may be more.
+    ///
+    /// # Errors
+    /// The view is closed, from now on if it was not before.
+    pub fn find_people(&self, query: &PeopleQuery, limit: usize) -> Result<PeopleFound, ViewError> {
+        self.read(|state| state.find_people(query, limit))
     }
 
     /// A patient's record, or `None` if there is no such patient.

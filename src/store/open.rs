@@ -264,7 +264,7 @@ fn survey(
     let mut repairs_kept = 0;
     let mut wanted = BTreeSet::new();
     let mut runs: BTreeMap<u64, u64> = BTreeMap::new();
-    shelf.engine.scan(b"", |key, value| {
+    shelf.engine.scan(b"", usize::MAX, |key, value| {
         match Room::of(key).ok_or(ViewError::Damaged("a key of no known kind"))? {
             Room::Name => learn(&mut names, key, value).ok_or(ViewError::Damaged("a name cannot be read")),
             Room::Patient => {

@@ -90,6 +90,9 @@ pub struct RecordItem {
     pub system: String,
     /// That system's key for it.
     pub key: String,
+    /// Which of its system's persons whom only the NHS number joins it is of, from 0: a system may know a patient under
+    /// two local numbers, and use one key in both.
+    pub person: usize,
     /// The earliest moment of which a message told of it.
     pub first_seen: Timestamp,
     /// The latest moment at which any field was said; if it has none, as [`RecordItem::first_seen`].
@@ -265,35 +268,88 @@ impl State {
     }
 
     /// The items of persons as one record's, and whether there are more.
+    ///
+    /// What a system itself joined is one: there the newest word on a key counts. Where only the NHS number joins, one
+    /// key names two things, and both are shown.
     pub(super) fn read_items(&self, persons: &BTreeSet<u64>) -> Result<(ItemsByKind, bool), ViewError> {
-        let mut found = Items::new();
-        let mut truncated = false;
-        for person in persons {
-            if ITEMS_MAX <= found.len() {
-                truncated = true;
-                break;
-            }
-            take_in(&mut found, self.shelf.items(*person)?);
-        }
-        truncated |= ITEMS_MAX < found.len();
-        let mut withdrawals = Withdrawals { state: self, known: BTreeMap::new() };
         let mut items = ItemsByKind::new();
-        for (key, item) in found.into_iter().take(ITEMS_MAX) {
-            let name = keys::item_name(&key).ok_or(ViewError::Damaged("an item's key cannot be read"))?;
-            let own = name.key.or_else(|| item.key.clone()).unwrap_or_default();
-            let read = self.read_item(name.system, own, item, &mut withdrawals)?;
-            items.entry(name.kind).or_default().push(read);
+        let (mut left, mut truncated) = (ITEMS_MAX, false);
+        for (person, joined) in self.joined_persons(persons)? {
+            let mut found = Items::new();
+            for one in joined {
+                if left <= found.len() {
+                    truncated = true;
+                    break;
+                }
+                take_in(&mut found, self.shelf.items(one)?);
+            }
+            truncated |= left < found.len();
+            let taken: Items = found.into_iter().take(left).collect();
+            left -= taken.len();
+            for (kind, read) in self.read_found(taken, person)? {
+                items.entry(kind).or_default().extend(read);
+            }
         }
         for items in items.values_mut() {
-            items.sort_by(|one, other| (&one.system, &one.key).cmp(&(&other.system, &other.key)));
+            items.sort_by(|one, other| {
+                (&one.system, &one.key, one.person).cmp(&(&other.system, &other.key, other.person))
+            });
         }
         Ok((items, truncated))
     }
 
+    /// Persons by system, those together whom it joined, in an order that is not that of arrival. Those of messages
+    /// without a local number are of its first person: nothing says that they are another.
+    fn joined_persons(&self, persons: &BTreeSet<u64>) -> Result<Vec<(usize, Vec<u64>)>, ViewError> {
+        let mut named: BTreeMap<(u64, u64), (u64, Vec<u64>)> = BTreeMap::new();
+        let mut nameless: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for person in persons {
+            let value = self.patient(*person)?;
+            let first = value.aliases.first();
+            let system = first.map_or(u64::MAX, |alias| alias.system);
+            if first.is_some_and(|alias| alias.identifier.kind == NAMELESS) {
+                nameless.entry(system).or_default().push(*person);
+                continue;
+            }
+            let (root, _) = self.root_in(Forest::JoinedTo, *person)?;
+            let (least, all) = named.entry((system, root)).or_insert((u64::MAX, Vec::new()));
+            *least = value.anchor.min(*least);
+            all.push(*person);
+        }
+        let mut systems: BTreeMap<u64, Vec<(u64, Vec<u64>)>> = BTreeMap::new();
+        for ((system, _), person) in named {
+            systems.entry(system).or_default().push(person);
+        }
+        for (system, persons) in nameless {
+            let known = systems.entry(system).or_default();
+            known.sort();
+            match known.first_mut() {
+                Some((_, first)) => first.extend(persons),
+                None => known.push((0, persons)),
+            }
+        }
+        let each = systems.into_values().flat_map(|mut known| {
+            known.sort();
+            known.into_iter().enumerate().map(|(place, (_, persons))| (place, persons))
+        });
+        Ok(each.collect())
+    }
+
+    pub(super) fn read_found(&self, found: Items, person: usize) -> Result<ItemsByKind, ViewError> {
+        let mut withdrawals = Withdrawals { state: self, known: BTreeMap::new() };
+        let mut items = ItemsByKind::new();
+        for (key, item) in found {
+            let name = keys::item_name(&key).ok_or(ViewError::Damaged("an item's key cannot be read"))?;
+            let own = name.key.or_else(|| item.key.clone()).unwrap_or_default();
+            let read = self.read_item((name.system, own, person), item, &mut withdrawals)?;
+            items.entry(name.kind).or_default().push(read);
+        }
+        Ok(items)
+    }
+
     fn read_item(
         &self,
-        system: u64,
-        key: String,
+        (system, key, person): (u64, String, usize),
         item: Item,
         withdrawals: &mut Withdrawals<'_>,
     ) -> Result<RecordItem, ViewError> {
@@ -315,7 +371,7 @@ impl State {
         }
         let last_changed = last_changed.unwrap_or(first_seen);
         let system = self.name(system)?.to_owned();
-        Ok(RecordItem { system, key, first_seen, last_changed, versions, withdrawn, fields })
+        Ok(RecordItem { system, key, person, first_seen, last_changed, versions, withdrawn, fields })
     }
 
     fn text(&self, content: Content) -> Result<Option<String>, ViewError> {

@@ -125,14 +125,14 @@ impl Shelf {
     /// All entries whose keys begin with `prefix`, and at most `limit` of those in sled.
     pub(super) fn scan(&self, prefix: &[u8], limit: usize) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ViewError> {
         let mut found = BTreeMap::new();
-        self.engine.scan(prefix, |key, value| {
-            if found.len() < limit {
-                found.insert(key.to_vec(), value.to_vec());
-            }
+        let from = (Bound::Included(prefix.to_vec()), Bound::Unbounded);
+        let waiting = || self.pending.range(from.clone()).take_while(|(key, _)| key.starts_with(prefix));
+        let going = waiting().filter(|(_, value)| value.is_none()).count();
+        self.engine.scan(prefix, limit.saturating_add(going), |key, value| {
+            found.insert(key.to_vec(), value.to_vec());
             Ok(())
         })?;
-        let from = (Bound::Included(prefix.to_vec()), Bound::Unbounded);
-        for (key, value) in self.pending.range(from).take_while(|(key, _)| key.starts_with(prefix)) {
+        for (key, value) in waiting() {
             match value {
                 Some(value) => found.insert(key.clone(), value.clone()),
                 None => found.remove(key),

@@ -12,7 +12,7 @@ use super::{
 use crate::{domain::record::Event, domain::time::Timestamp, journal::Position};
 
 /// The number of this layout of keys and values. Another number in the head means: rebuild.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
 /// Newest things to repair that are kept.
 pub(super) const REPAIRS_KEPT: usize = 10_000;
 /// How many more may gather before the oldest are removed, so that each removal is worth its scan.
@@ -110,6 +110,7 @@ impl State {
             for change in &message.event.items {
                 self.change(message, patient, change)?;
             }
+            self.index(patient, &message.event.items)?;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ use crate::domain::{
 };
 
 mod damage;
+mod finding;
+mod linked;
 mod matching;
 mod volume;
 mod withdrawal;
@@ -342,7 +344,7 @@ fn large_values_go_to_files_and_nothing_in_sled_is_over_the_limit() {
         let engine = &state.as_ref().unwrap().shelf.engine;
         let mut longest = (0, 0);
         engine
-            .scan(b"", |key, value| {
+            .scan(b"", usize::MAX, |key, value| {
                 longest = (longest.0.max(key.len()), longest.1.max(value.len()));
                 Ok(())
             })

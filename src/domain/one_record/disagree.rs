@@ -17,9 +17,10 @@ const COMPARED: [(&str, Dispute); 6] = [
 
 /// Lists what the systems' demographics say differently; what one does not say is no difference, but for death.
 pub(super) fn demographics(statements: &[Statement]) -> Vec<Disagreement> {
-    let mut newest: BTreeMap<&str, &Statement> = BTreeMap::new();
+    // A system may know one patient as two people, each with a statement of its own.
+    let mut newest: BTreeMap<(&str, &str), &Statement> = BTreeMap::new();
     for statement in statements.iter().filter(|statement| statement.kind == ItemKind::Demographics) {
-        let known = newest.entry(&statement.source.system).or_insert(statement);
+        let known = newest.entry((&statement.source.system, &statement.key)).or_insert(statement);
         if known.source.said_at < statement.source.said_at {
             *known = statement;
         }
@@ -78,7 +79,7 @@ fn death(people: &[&Statement]) -> Option<Disagreement> {
 pub(super) fn claim(statement: &Statement, value: &str) -> DisputedClaim {
     DisputedClaim {
         system: statement.source.system.clone(),
-        key: statement.key.clone(),
+        key: statement.source.key.clone(),
         value: value.to_owned(),
         said_at: statement.source.said_at,
     }

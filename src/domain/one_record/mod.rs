@@ -30,7 +30,8 @@ pub const VERSION: u8 = 1;
 pub struct Statement {
     /// What it is.
     pub kind: ItemKind,
-    /// The system's key for it.
+    /// The system's key for it, made to differ where it uses one key for two things: of statements with one, the newest
+    /// has the word.
     pub key: String,
     /// Its fields as received, by the names of [`ItemKind`].
     pub fields: BTreeMap<String, String>,

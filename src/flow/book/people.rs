@@ -3,11 +3,10 @@
 use crate::{
     domain::{
         booking::{Person, Refused},
-        nhs_number::NhsNumber,
         record::ItemKind,
     },
     flow::reception::{PersonFound, PersonSearch},
-    store::{PatientRecord, RecordItem},
+    store::{PatientId, PatientRecord, PeopleQuery, RecordItem, find},
 };
 
 use super::BookingDesk;
@@ -24,14 +23,12 @@ impl BookingDesk {
             let words = "Enter an NHS number, a name with date of birth, a telephone number or a postcode.";
             return Err(Refused { code: "search-empty", words: words.to_owned(), field: "search" });
         }
-        if !search.name.is_empty() && letters(&search.name).len() < NAME_LETTERS_MIN {
+        let longest = search.name.split_whitespace().map(|word| find::folded(word).chars().count()).max();
+        if !search.name.is_empty() && longest.is_none_or(|letters| letters < NAME_LETTERS_MIN) {
             let words = "Enter at least two letters of the name.".to_owned();
             return Err(Refused { code: "name-short", words, field: "search" });
         }
-        let mut found: Vec<PersonFound> = Vec::new();
-        if let Some(number) = &search.nhs_number {
-            found.extend(self.known_by_number(number)?);
-        }
+        let mut found = self.known_to_systems(search)?;
         found.extend(self.known_at_desk(search));
         let mut merged: Vec<PersonFound> = Vec::new();
         for one in found {
@@ -53,18 +50,31 @@ impl BookingDesk {
         Ok(merged)
     }
 
-    fn known_by_number(&self, number: &NhsNumber) -> Result<Option<PersonFound>, Refused> {
-        let record = self.hub.in_view(|view| match view.find_by_nhs_number(number)? {
-            Some(patient) => view.record(patient),
-            None => Ok(None),
+    /// Those of whom the systems' demographics say what is asked.
+    fn known_to_systems(&self, search: &PersonSearch) -> Result<Vec<PersonFound>, Refused> {
+        let query = PeopleQuery {
+            name: search.name.clone(),
+            birth_date: search.birth_date.clone(),
+            telephone: search.telephone.clone(),
+            postcode: search.postcode.clone(),
+        };
+        let read = self.hub.in_view(|view| {
+            let patients: Vec<PatientId> = match &search.nhs_number {
+                Some(number) => view.find_by_nhs_number(number)?.into_iter().collect(),
+                None => view.find_people(&query, FOUND_MAX)?.patients,
+            };
+            let mut found = Vec::new();
+            for patient in patients {
+                found.extend(view.record(patient)?.and_then(|record| found_in(&record, search)));
+            }
+            Ok(found)
         });
-        let record = record.map_err(|_| Refused {
+        read.map_err(|_| Refused {
             code: "view-closed",
             words: "The hub is still reading its records. Try again in a minute, or enter the details."
                 .to_owned(),
             field: "",
-        })?;
-        Ok(record.and_then(|record| found_in(&record, *number)))
+        })
     }
 
     /// Those who have appointments or wait: the desk's own people.
@@ -84,7 +94,7 @@ impl BookingDesk {
                     person: person.clone(),
                     systems: vec!["desk".to_owned()],
                     verified: false,
-                    exact: search.nhs_number.is_some(),
+                    exact: is_exact(person, search),
                 });
             }
         }
@@ -92,35 +102,56 @@ impl BookingDesk {
     }
 }
 
-/// Whether all that was said of a person fits; nothing said of a field fits any.
+/// Whether all that is asked fits a person of the desk; names by their beginnings.
 fn fits(person: &Person, search: &PersonSearch) -> bool {
-    let number = search.nhs_number.is_none_or(|number| person.nhs_number == Some(number));
-    let names = letters(&format!("{} {}", person.given_names, person.family_name));
-    let name = search.name.split_whitespace().all(|word| names.contains(&letters(word)));
-    let birth = search.birth_date.is_empty() || search.birth_date == person.birth_date;
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let telephone = search.telephone.is_empty() || digits(&person.telephone) == digits(&search.telephone);
-    let postcode = search.postcode.is_empty() || letters(&person.postcode) == letters(&search.postcode);
-    number && name && birth && telephone && postcode
+    let begin = |word: &str, known: &[String]| known.iter().any(|known| known.starts_with(word));
+    agrees(person, search, begin)
 }
 
-/// Letters and digits alone, in lower case.
-fn letters(text: &str) -> String {
-    text.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// Whether all that is asked fits exactly what is shown of a person.
+fn is_exact(person: &Person, search: &PersonSearch) -> bool {
+    agrees(person, search, |word, known| known.iter().any(|known| known == word))
+}
+
+fn agrees(person: &Person, search: &PersonSearch, name: impl Fn(&str, &[String]) -> bool) -> bool {
+    let known = find::words(&format!("{} {}", person.given_names, person.family_name));
+    let mut asked = search.name.split_whitespace().map(find::folded).filter(|word| !word.is_empty());
+    let same = |asked: &str, known: &str, normal: fn(&str) -> String| {
+        asked.is_empty() || (normal(asked) == normal(known) && !normal(asked).is_empty())
+    };
+    search.nhs_number.is_none_or(|number| person.nhs_number == Some(number))
+        && asked.all(|word| name(&word, &known))
+        && same(&search.birth_date, &person.birth_date, day)
+        && same(&search.telephone, &person.telephone, |text| find::telephone(text).unwrap_or_default())
+        && same(&search.postcode, &person.postcode, find::folded)
+}
+
+/// A day as `YYYY-MM-DD`, whether or not it came with hyphens and a time; empty if it is not whole.
+fn day(text: &str) -> String {
+    let digits: String = text.chars().filter(char::is_ascii_digit).take(8).collect();
+    match (digits.get(..4), digits.get(4..6), digits.get(6..8)) {
+        (Some(year), Some(month), Some(day)) => format!("{year}-{month}-{day}"),
+        _ => String::new(),
+    }
 }
 
 /// A person as their systems say, the newest word of each field.
-fn found_in(record: &PatientRecord, number: NhsNumber) -> Option<PersonFound> {
+fn found_in(record: &PatientRecord, search: &PersonSearch) -> Option<PersonFound> {
     let items = record.items.get(&ItemKind::Demographics)?;
     let text = |name: &str| newest(items, name);
+    let together = |names: &[&str], between: &str| {
+        let texts: Vec<String> =
+            names.iter().map(|name| text(name)).filter(|text| !text.is_empty()).collect();
+        texts.join(between)
+    };
     let person = Person {
-        nhs_number: Some(number),
+        nhs_number: record.nhs_number,
         family_name: text("family_name"),
-        given_names: text("given_name"),
+        given_names: together(&["given_name", "middle_names"], " "),
         title: text("title"),
-        birth_date: text("birth_date").chars().take(10).collect(),
+        birth_date: day(&text("birth_date")),
         gender: gender(&text("gender")).to_owned(),
-        address: text("address"),
+        address: together(&["address_line_1", "address_line_2", "city"], ", "),
         postcode: text("postcode"),
         telephone: text("telephone"),
         practice: text("general_practice"),
@@ -128,11 +159,12 @@ fn found_in(record: &PatientRecord, number: NhsNumber) -> Option<PersonFound> {
     let mut systems: Vec<String> = items.iter().map(|item| item.system.clone()).collect();
     systems.sort();
     systems.dedup();
+    let exact = is_exact(&person, search);
     (!person.family_name.is_empty()).then_some(PersonFound {
         person,
         systems,
         verified: record.is_sure,
-        exact: true,
+        exact,
     })
 }
 
@@ -152,3 +184,6 @@ fn newest(items: &[RecordItem], name: &str) -> String {
     let newest = fields.filter_map(|field| Some((field.occurred, field.value.clone()?))).max();
     newest.map(|(_, value)| value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

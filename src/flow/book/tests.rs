@@ -95,21 +95,21 @@ fn service(name: &str, words: &str) -> Service {
     }
 }
 
-struct Ground {
-    stage: Stage,
+pub(super) struct Ground {
+    pub(super) stage: Stage,
     surgery: Arc<Surgery>,
     counter: Arc<Memory>,
 }
 
 /// A desk that runs.
-struct Running {
-    front: FrontDesk,
+pub(super) struct Running {
+    pub(super) front: FrontDesk,
     stop: tokio::sync::watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { stage: Stage::new(), surgery: Arc::default(), counter: Arc::default() }
     }
 
@@ -139,7 +139,7 @@ impl Ground {
         self.stage.clock.set(now.plus(std::time::Duration::from_secs(60)));
     }
 
-    async fn start(&self, first: bool) -> Running {
+    pub(super) async fn start(&self, first: bool) -> Running {
         let (desk, heard) = BookingDesk::open(&self.stage.hub, self.options(first)).unwrap();
         let (front, stop) = (FrontDesk(Arc::clone(&desk)), tokio::sync::watch::Sender::new(false));
         let task = tokio::spawn(desk.run(heard, stop.subscribe()));
@@ -150,7 +150,7 @@ impl Ground {
 }
 
 impl Running {
-    async fn until(&self, mut holds: impl FnMut(&FrontDesk) -> bool) {
+    pub(super) async fn until(&self, mut holds: impl FnMut(&FrontDesk) -> bool) {
         while !holds(&self.front) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

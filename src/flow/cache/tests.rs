@@ -254,3 +254,14 @@ fn a_window_has_each_of_its_days() {
     assert_eq!(days(NOW, NOW.plus(Duration::from_hours(36))), [20_260_105, 20_260_106]);
     assert_eq!(days(NOW, NOW.plus(Duration::from_hours(36 * 24 * 100))).len(), 31);
 }
+
+#[tokio::test]
+async fn past_bookings_are_forgotten_daily_without_any_prefetching() {
+    let stage = Stage::new();
+    let rio = stage.hub.add_link("rio", "RiO", "");
+    stage.receive(&rio, &[appointment(0, "NSTS01", "booked", "2026-01-06T09:00:00")]).await;
+    let booked = |hub: &Hub| hub.in_view(|view| view.booked(20_260_106)).ok();
+    stage.until(|hub| booked(hub).filter(|people| !people.is_empty())).await;
+    stage.clock.set(NOW.plus(Duration::from_hours(48)));
+    stage.until(|hub| booked(hub).filter(Vec::is_empty)).await;
+}

@@ -36,7 +36,10 @@ use crate::{
 };
 
 pub(in crate::flow) const NOW: Timestamp = Timestamp(1_767_600_000_000);
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 17] = [
+    "telephone",
+    "address_line_1",
+    "city",
     "family_name",
     "given_name",
     "birth_date",
@@ -350,4 +353,22 @@ fn neither_log_nor_debug_has_anything_of_a_patient() {
             assert!(!text.contains(canary), "{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn two_local_numbers_of_one_system_are_both_shown_and_their_names_disputed() {
+    let stage = Stage::new();
+    let rio = stage.hub.add_link("rio", "RiO", "");
+    let older = ada(10, "NSTS01", "A", "");
+    let newer = ada(20, "NSTS01", "B", "").replace("Canaryname", "Finchname");
+    stage.receive(&rio, &[older, newer]).await;
+    let shown = |hub: &Hub| hub.one_record(&number(0), &purpose()).ok();
+    let both = |record: &OneRecord| record.section(ItemKind::Demographics).len() == 2;
+    let record = stage.until(|hub| shown(hub).filter(both)).await;
+    let people = record.section(ItemKind::Demographics).iter();
+    let mut names: Vec<_> = people.map(|item| item.fields["family_name"].clone()).collect();
+    names.sort();
+    assert_eq!(names, ["Canaryname", "Finchname"]);
+    let about: Vec<_> = record.disagreements.iter().map(|disagreement| disagreement.about).collect();
+    assert_eq!(about, [Dispute::FamilyName]);
 }

@@ -22,15 +22,15 @@ fn nhs_number_of(patient: u64) -> Option<NhsNumber> {
 }
 
 const DEMOGRAPHICS: [(&str, &str); 14] = [
-    ("family", "Testington"),
-    ("given", "Alexandra"),
+    ("family_name", "Testington"),
+    ("given_name", "Alexandra"),
     ("title", "Ms"),
     ("birth_date", "19710203"),
     ("sex", "F"),
     ("line", "12 Invented Gardens"),
     ("city", "London"),
     ("postcode", "W1A 1AA"),
-    ("phone", "020 7946 0123"),
+    ("telephone", "020 7946 0123"),
     ("mobile", "07700 900123"),
     ("gp", "G9999998"),
     ("practice", "E87001"),

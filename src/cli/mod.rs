@@ -1,6 +1,7 @@
 //! The command line of `polygate`: arguments in, exit code out (DESIGN: 0 ok, 1 failed, 2 usage or
 //! configuration, 3 degraded, 4 unreachable, 5 refused, 6 conflict).
 
+mod booking;
 #[cfg(feature = "centre")]
 pub mod centre;
 mod user;
@@ -81,6 +82,9 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// See and unlock slots that the reception desk holds
+    #[command(subcommand)]
+    Booking(booking::Booking),
     /// Look after the accounts with which people sign in at the portal
     #[command(subcommand)]
     User(user::User),
@@ -315,6 +319,7 @@ fn act(command: Command) -> Exit {
         Command::Message(message) => ask_message(message),
         Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
         Command::User(user) => ask_user(user),
+        Command::Booking(booking) => ask_booking(booking),
         Command::Record(record) => ask_record(record),
         Command::Match(case) => ask_match(case),
     }
@@ -328,6 +333,16 @@ fn ask_parked(parked: Parked) -> Exit {
         Parked::Skip { asked, number, reason } => ask(&asked, &AdminRequest::ParkedSkip { number, reason }),
         Parked::Resend { asked, what, to, reveal, yes } => {
             ask(&asked, &AdminRequest::ParkedResend { what, to, reveal, confirmed: yes })
+        }
+    }
+}
+
+fn ask_booking(booking: booking::Booking) -> Exit {
+    match booking.request() {
+        Ok((asked, request)) => ask(&asked, &request),
+        Err(error) => {
+            say(&mut io::stderr(), &format!("the password could not be read from standard input: {error}"));
+            Exit::Failed
         }
     }
 }

@@ -123,9 +123,7 @@ impl AlarmCode {
             Self::DestinationDown => "check the system and the network to it; messages are kept meanwhile",
             Self::DeliveryParked => "polygate parked list",
             Self::DeliveryMissed => "polygate message find; then polygate parked resend those it must have",
-            Self::SlotsHeld => {
-                "connect the hub to the centre; then see \"Slots that are held\" in the manual"
-            }
+            Self::SlotsHeld => "polygate booking held; see \"Slots that are held\" in the manual",
             Self::BookingContradiction => "see \"Slots that are held\" in the manual",
             Self::MailboxUnread => {
                 "polygate doctor; then ask senders what came back to them as not delivered"

@@ -5,7 +5,7 @@ use std::{
     io,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -30,6 +30,7 @@ use crate::{
 use super::{
     alarm::{AlarmCode, Alarms},
     aside::Aside,
+    book::BookingDesk,
     deliver::Delivery,
     link::Link,
     sign_in::SignIn,
@@ -105,6 +106,8 @@ pub struct Hub {
     pub(super) records: ArcSwapOption<View>,
     /// Kept answers, if there is a cache.
     pub(super) cache: OnceLock<Arc<Cache>>,
+    /// The reception desk, if there is one: it holds the hub.
+    pub(super) desk: Mutex<Weak<BookingDesk>>,
     /// How far others' bookings were heard; none if nobody here listens.
     pub(super) heard: watch::Sender<Option<HeardThrough>>,
     /// Accounts and sessions, if people can sign in.
@@ -161,6 +164,7 @@ impl Hub {
             view: Mutex::default(),
             records: ArcSwapOption::empty(),
             cache: OnceLock::new(),
+            desk: Mutex::default(),
             heard: watch::Sender::new(None),
         }))
     }

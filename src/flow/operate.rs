@@ -23,7 +23,11 @@ pub use person::{
     SectionShape, SourceShape,
 };
 
-use super::{sign_in::SignIn, status::HubStatus};
+use super::{
+    book::{HeldSlots, Unlocking},
+    sign_in::SignIn,
+    status::HubStatus,
+};
 
 /// A hub, as its operators see it.
 pub trait Operate: Send + Sync {
@@ -110,6 +114,22 @@ pub trait Operate: Send + Sync {
     /// # Errors
     /// There is no such case, or the journal does not take the decision.
     fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError>;
+
+    /// The slots that this hub holds, by session.
+    ///
+    /// # Errors
+    /// It has no desk.
+    fn held_slots(&self) -> Result<Vec<HeldSlots>, OperateError> {
+        Err(OperateError::NotAvailable("this hub has no reception desk".to_owned()))
+    }
+
+    /// Lets held slots be sold again, on two people's word. Blocks.
+    ///
+    /// # Errors
+    /// See [`super::hub::Hub::unlock_slots`].
+    fn unlock_slots(&self, _unlocking: &Unlocking, _by: &str) -> Result<usize, OperateError> {
+        Err(OperateError::NotAvailable("this hub has no reception desk".to_owned()))
+    }
 
     /// Checks everything the hub depends on. May take seconds.
     fn doctor(&self) -> Vec<Check>;

@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    book::{HeldSlots, Unlocking},
     hub::Hub,
     operate::{
         CaseDetail, CaseId, CaseSummary, Check, CheckState, FoundMessage, MessageDetail, MessageFilter,
@@ -123,6 +124,14 @@ impl Operate for Hub {
 
     fn match_decide(&self, id: &CaseId, link: bool, reason: &str, by: &str) -> Result<(), OperateError> {
         self.decide_match(id.as_str(), link, by, reason)
+    }
+
+    fn held_slots(&self) -> Result<Vec<HeldSlots>, OperateError> {
+        self.held_slots()
+    }
+
+    fn unlock_slots(&self, unlocking: &Unlocking, by: &str) -> Result<usize, OperateError> {
+        self.unlock_slots(unlocking, by)
     }
 
     fn doctor(&self) -> Vec<Check> {

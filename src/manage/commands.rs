@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::flow::operate::{CaseId, Operate, OperateError, RecordQuery, Resend, Reveal};
+use crate::flow::{
+    book::Unlocking,
+    operate::{CaseId, Operate, OperateError, RecordQuery, Resend, Reveal},
+};
 
 use super::{
     protocol::{AdminRequest, Fault, FaultKind},
@@ -59,6 +62,11 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
             value(&hub.match_show(&id, leave(reveal, by)?.as_ref()).map_err(about_case)?)
         }
         AdminRequest::MatchDecide { id, link, reason } => decide(hub, &id, link, reason, by),
+        AdminRequest::SlotsHeld => value(&hub.held_slots()?),
+        AdminRequest::SlotsUnlock { session, from, until, second, password, reason } => {
+            let unlocking = Unlocking { session, from, until, second, password, reason };
+            Ok(json!({"unlocked": hub.unlock_slots(&unlocking, by)?}))
+        }
         AdminRequest::Wan { connected } => {
             hub.set_wan(connected)?;
             Ok(json!({"connected": connected}))

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    domain::{nhs_number::NhsNumber, record::ItemKind},
+    access::Secret,
+    domain::{ids::HubId, nhs_number::NhsNumber, record::ItemKind, time::Timestamp},
     flow::operate::{CaseId, MessageFilter, MessageId, OperateError, ResendWhat},
 };
 
@@ -103,6 +104,23 @@ pub enum AdminRequest {
         /// Whether its persons are linked to the holders of their number, or kept apart from it.
         link: bool,
         /// Why; goes on record.
+        reason: String,
+    },
+    /// The slots that the desk holds.
+    SlotsHeld,
+    /// Let held slots be sold again.
+    SlotsUnlock {
+        /// Of which session.
+        session: HubId,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// The second person.
+        second: String,
+        /// Their password.
+        password: Secret,
+        /// What shows that they are free; goes on record.
         reason: String,
     },
     /// Connect or cut the demonstration's WAN.

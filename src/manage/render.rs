@@ -92,6 +92,10 @@ pub fn write(
                 "it counts within a second; to see what became of it: polygate record show NHS-NUMBER"
             )?;
         }
+        AdminRequest::SlotsHeld => write_held(&read::<Vec<Held>>(answer)?, colour, out)?,
+        AdminRequest::SlotsUnlock { .. } => {
+            writeln!(out, "{} slots are sold again", answer.get("unlocked").unwrap_or(&Value::Null))?;
+        }
         AdminRequest::Wan { connected } => {
             writeln!(out, "the WAN is {}", if *connected { "connected" } else { "cut" })?;
         }
@@ -137,6 +141,26 @@ fn write_queue(queue: &[QueueView], colour: bool, out: &mut dyn Write) -> io::Re
         vec![Cell::text(&queue.class), Cell::number(queue.entries), Cell::text(&oldest)]
     };
     table(&["CLASS", "ENTRIES", "OLDEST"], queue.iter().map(row).collect(), colour, out)
+}
+
+/// Slots of one session that the desk holds.
+#[derive(Deserialize)]
+struct Held {
+    session: String,
+    first: Timestamp,
+    last: Timestamp,
+    slots: u64,
+}
+
+fn write_held(held: &[Held], colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    if held.is_empty() {
+        return writeln!(out, "no slot is held");
+    }
+    let row = |held: &Held| {
+        let moment = |at: Timestamp| Cell::text(&at.to_string());
+        vec![Cell::text(&held.session), moment(held.first), moment(held.last), Cell::number(held.slots)]
+    };
+    table(&["SESSION", "FIRST", "LAST", "SLOTS"], held.iter().map(row).collect(), colour, out)
 }
 
 fn write_checks(checks: &[Check], colour: bool, out: &mut dyn Write) -> io::Result<()> {

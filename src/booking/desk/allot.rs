@@ -99,9 +99,9 @@ impl Desk {
 
     /// Whether a slot is with its new owner, or on its way there by the centre.
     fn is_away(&self, slot: &SlotId, owner: &Owner) -> bool {
-        match (self.moved.get(slot), owner) {
-            (Some(None), _) => true,
-            (Some(Some(hub)), Owner::Hub(owner)) => hub == owner,
+        match (self.seller(slot), owner) {
+            (None, _) => true,
+            (Some(hub), Owner::Hub(owner)) => hub == *owner,
             _ => false,
         }
     }
@@ -110,8 +110,8 @@ impl Desk {
     fn to_give_back(&self, now: Timestamp) -> BTreeMap<HubId, Vec<SlotId>> {
         let mut due: BTreeMap<HubId, Vec<SlotId>> = BTreeMap::new();
         let wanted = self.wanted();
-        for (slot, seller) in self.moved.iter().filter(|(slot, _)| !wanted.contains(slot)) {
-            let ours = slot.home != self.hub && seller.as_ref() == Some(&self.hub);
+        for (slot, owner) in self.elsewhere.moved().filter(|(slot, _)| !wanted.contains(*slot)) {
+            let ours = slot.home != self.hub && owner == Some(&self.hub);
             let free = matches!(self.ledger.owned(slot), TokenState::Free { .. });
             if ours && free && self.is_to_be_sold_at_home(slot, now) {
                 due.entry(slot.home.clone()).or_default().push(slot.clone());
@@ -122,7 +122,7 @@ impl Desk {
 
     /// This hub's slots that the centre still has, soon before they begin.
     fn to_ask_back(&self, now: Timestamp) -> Vec<SlotId> {
-        let away = self.moved.iter().filter(|(slot, seller)| slot.home == self.hub && seller.is_none());
+        let away = self.elsewhere.moved().filter(|(slot, owner)| slot.home == self.hub && owner.is_none());
         let due = away.filter(|(slot, _)| self.is_to_be_sold_at_home(slot, now));
         due.map(|(slot, _)| slot.clone()).take(SLOTS_MAX).collect()
     }

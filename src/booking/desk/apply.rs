@@ -4,7 +4,7 @@ use crate::domain::booking::Owner;
 
 use super::{
     ASKED_MAX, Act, Appointment, AppointmentId, Asked, Desk, HubId, KEPT_MS, REQUESTS_MAX, Remembered, Said,
-    SlotId, Standing, TICKETS_MAX, Timestamp, TokenEvent,
+    Standing, TICKETS_MAX, Timestamp, TokenEvent,
 };
 
 /// Something that an act should not have said. It is shown to operators; what it touches is sold by nobody.
@@ -58,8 +58,7 @@ impl Desk {
         self.unsettled.retain(|id| appointments.contains_key(id));
         let two_days_ago = Timestamp(now.0.saturating_sub(2 * 24 * 60 * 60 * 1000));
         self.tickets.retain(|_, ticket| two_days_ago < ticket.taken);
-        self.sold_elsewhere.retain(|slot| since < slot.start);
-        self.moved.retain(|slot, _| since < slot.start);
+        self.elsewhere.forget_before(since);
         self.ledger.forget_before(since);
     }
 
@@ -90,7 +89,7 @@ impl Desk {
     fn take(&mut self, from: &HubId, at: Timestamp, said: &Said) -> Option<Trouble> {
         match said {
             Said::Token(event) if *from == self.hub => return self.take_own_token(event),
-            Said::Token(event) => self.take_others_token(from, event),
+            Said::Token(event) => self.take_word(from, event),
             Said::Appointment(appointment) => return self.take_appointment(from, appointment),
             // What is asked of this hub comes as a request, and is answered for here.
             Said::Pending(appointment) if appointment.hub == self.hub && *from != self.hub => {}
@@ -132,8 +131,8 @@ impl Desk {
             }
             Said::Allot { .. } | Said::WantBack { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}
             Said::Grant { to, slots } => {
-                if *to != self.hub {
-                    self.moved.extend(slots.iter().map(|(slot, _)| (slot.clone(), Some(to.clone()))));
+                for (slot, epoch) in slots {
+                    self.elsewhere.granted(to, slot, *epoch);
                 }
             }
             // What is declined is settled by whoever drives the desk, in an act of its own.
@@ -143,33 +142,25 @@ impl Desk {
     }
 
     fn take_own_token(&mut self, event: &TokenEvent) -> Option<Trouble> {
-        if let TokenEvent::Granted { slots } = event {
-            for (slot, _) in slots {
-                self.moved.insert(slot.clone(), Some(self.hub.clone()));
-                self.sold_elsewhere.remove(slot);
-            }
-        }
-        if let TokenEvent::Released { slots } = event {
-            self.moved.extend(slots.iter().map(|(slot, _)| (slot.clone(), None)));
-        }
+        self.take_word(&self.hub.clone(), event);
         self.ledger.apply(event).err().map(|contradiction| Trouble { words: contradiction.to_string() })
     }
 
-    fn take_others_token(&mut self, from: &HubId, event: &TokenEvent) {
-        let names = |slots: &[(SlotId, u32)]| slots.iter().map(|(slot, _)| slot.clone()).collect::<Vec<_>>();
+    /// What any hub's tokens say of who has a slot.
+    fn take_word(&mut self, from: &HubId, event: &TokenEvent) {
         match event {
             TokenEvent::Began { .. } | TokenEvent::Held { .. } => {}
-            TokenEvent::Confirmed { slots, .. } => self.sold_elsewhere.extend(names(slots)),
+            TokenEvent::Confirmed { slots, .. } => {
+                slots.iter().for_each(|(slot, epoch)| self.elsewhere.sold(from, slot, *epoch, true));
+            }
             TokenEvent::Freed { slots, .. } | TokenEvent::Unlocked { slots, .. } => {
-                for slot in names(slots) {
-                    self.sold_elsewhere.remove(&slot);
-                }
+                slots.iter().for_each(|(slot, epoch)| self.elsewhere.sold(from, slot, *epoch, false));
             }
             TokenEvent::Released { slots } => {
-                self.moved.extend(names(slots).into_iter().map(|slot| (slot, None)));
+                slots.iter().for_each(|(slot, epoch)| self.elsewhere.released(slot, *epoch));
             }
             TokenEvent::Granted { slots } => {
-                self.moved.extend(names(slots).into_iter().map(|slot| (slot, Some(from.clone()))));
+                slots.iter().for_each(|(slot, epoch)| self.elsewhere.granted(from, slot, *epoch));
             }
         }
     }

@@ -17,13 +17,16 @@ use crate::domain::{
 use super::{
     act::{Act, ActPlace, Asked, HeardThrough, Said},
     catalogue::Catalogue,
-    token::{HubLedger, TokenEvent},
+    token::{HubLedger, TokenEvent, TokenState},
 };
 
 mod allot;
 mod apply;
 mod decide;
 mod due;
+mod elsewhere;
+
+use elsewhere::Elsewhere;
 
 pub use apply::{Heard, Trouble};
 pub use decide::{OWN_BOOK, Resolve, Situation};
@@ -70,10 +73,8 @@ pub struct Desk {
     spoken: u64,
     /// How far each other hub, and the centre, was heard, and when by its own clock.
     heard: BTreeMap<HubId, (ActPlace, Timestamp)>,
-    /// Slots that other hubs have said are sold.
-    sold_elsewhere: BTreeSet<SlotId>,
-    /// Slots that other hubs have been granted, or have released: who sells them now, as far as is known.
-    moved: BTreeMap<SlotId, Option<HubId>>,
+    /// What was said of slots that move between hubs, this hub's own words included.
+    elsewhere: Elsewhere,
 }
 
 /// What became of a request.
@@ -103,8 +104,7 @@ impl Desk {
             catalogues: BTreeMap::new(),
             spoken: 0,
             heard: BTreeMap::new(),
-            sold_elsewhere: BTreeSet::new(),
-            moved: BTreeMap::new(),
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -174,17 +174,17 @@ impl Desk {
         tasks
     }
 
-    /// Who sells a slot, as far as this hub knows: none if the centre does.
+    /// Who sells a slot, as far as this hub knows: none if the centre does. What its own ledger says comes first.
     pub fn seller(&self, slot: &SlotId) -> Option<HubId> {
-        match self.moved.get(slot) {
-            Some(seller) => seller.clone(),
-            None => Some(slot.home.clone()),
+        match self.ledger.owned(slot) {
+            TokenState::Elsewhere { .. } => self.elsewhere.owner(slot).filter(|owner| *owner != self.hub),
+            _ => Some(self.hub.clone()),
         }
     }
 
     /// Whether another hub has said that it has sold a slot.
     pub fn is_sold_elsewhere(&self, slot: &SlotId) -> bool {
-        self.sold_elsewhere.contains(slot)
+        self.elsewhere.is_sold(slot) && self.seller(slot).as_ref() != Some(&self.hub)
     }
 
     /// What became of a request that was carried out before.

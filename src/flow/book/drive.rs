@@ -246,15 +246,13 @@ impl BookingDesk {
         }
     }
 
+    /// An act that carries out no request.
+    pub(super) fn act(&self, by: String, said: Vec<Said>) -> Act {
+        Act { v: Act::VERSION, place: ActPlace::default(), request: None, at: self.hub.now(), by, said }
+    }
+
     pub(super) async fn put_down(&self, writer: &mut journal::Writer, said: Vec<Said>) {
-        let act = Act {
-            v: Act::VERSION,
-            place: ActPlace::default(),
-            request: None,
-            at: self.hub.now(),
-            by: "polygate".to_owned(),
-            said,
-        };
+        let act = self.act("polygate".to_owned(), said);
         if let Err(error) = self.commit(writer, act).await {
             tracing::warn!(%error, "the desk cannot put down what it has decided");
         }

@@ -4,7 +4,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
@@ -127,6 +127,7 @@ impl BookingDesk {
             wake: Notify::new(),
             changed: watch::Sender::new(0),
         });
+        *hub.desk.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&booking);
         Ok((booking, heard))
     }
 
@@ -231,7 +232,7 @@ impl BookingDesk {
 
     /// After a failed write nobody knows whether the act will be there after a restart: its slots are nobody's.
     fn doubt(&self, act: &Act) {
-        let mut desk = self.desk.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut desk = self.desk.write().unwrap_or_else(PoisonError::into_inner);
         for said in &act.said {
             if let Said::Token(event) = said {
                 desk.doubt(event);

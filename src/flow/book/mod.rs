@@ -37,10 +37,12 @@ mod reception;
 mod record;
 #[cfg(test)]
 mod tests;
+mod unlock;
 
 pub use journal::{BOOKING, Told};
 pub use reception::FrontDesk;
 pub(super) use record::event_of;
+pub use unlock::{HeldSlots, UNLOCKED_MAX, Unlocking};
 
 use practice::Practices;
 

@@ -283,6 +283,50 @@ async fn a_desk_that_was_turned_back_sells_nothing_that_it_may_have_sold() {
     assert!(ground.stage.hub.alarms.standing().iter().any(|alarm| alarm.code == AlarmCode::SlotsHeld));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn held_slots_are_sold_again_on_the_word_of_two_people() {
+    let ground = Ground::new();
+    let desk = ground.start(true).await;
+    let offers = desk.find("feet").await;
+    desk.end().await;
+    ground.counter.set(7).unwrap();
+    let desk = ground.start(false).await;
+    desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
+    let hub = Arc::clone(&ground.stage.hub);
+    let bench = crate::flow::sign_in::fake::bench();
+    bench.add("alex", "Alex Example", &[crate::access::Role::Administrator]);
+    bench.add("sam", "Sam Example", &[crate::access::Role::Reception]);
+    hub.set_sign_in(Arc::clone(&bench.sign_in));
+    let held = hub.held_slots().unwrap();
+    assert_eq!(held.iter().map(|held| held.session.as_str()).collect::<Vec<_>>(), ["feet-am", "blood-am"]);
+    let unlocking = |second: &str, password: &str| Unlocking {
+        session: id("feet-am"),
+        from: NOW,
+        until: NOW.plus(SEARCH_MAX),
+        second: second.to_owned(),
+        password: crate::access::Secret::new(password),
+        reason: "The clinic's paper shows nobody".to_owned(),
+    };
+    let right = crate::flow::sign_in::fake::PASSWORD;
+    for (second, password, by, wrong) in [
+        ("alex", "not the password", "uid 0", "the second person"),
+        ("sam", right, "uid 0", "role"),
+        ("alex", right, "alex", "two different people"),
+    ] {
+        let (hub, unlocking) = (Arc::clone(&hub), unlocking(second, password));
+        let refused = tokio::task::spawn_blocking(move || hub.unlock_slots(&unlocking, by)).await.unwrap();
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(wrong), "{second}: {refused}");
+    }
+    assert!(desk.find("feet").await.is_empty());
+    let (unlocked, all) = (unlocking("alex", right), Arc::clone(&hub));
+    let count =
+        tokio::task::spawn_blocking(move || all.unlock_slots(&unlocked, "uid 0")).await.unwrap().unwrap();
+    assert_eq!(count, offers.len());
+    assert_eq!(one(&desk.book(1, 0, &offers[0]).await.unwrap()).standing, Standing::Firm);
+    assert!(desk.find("blood").await.is_empty(), "of another session nobody said anything");
+}
+
 #[tokio::test]
 async fn a_new_desk_sells_nothing_before_somebody_says_that_it_is_the_first() {
     let ground = Ground::new();

@@ -207,14 +207,15 @@ impl SessionSection {
         }
     }
 
+    fn takes_place(&self, date: Date) -> bool {
+        (self.dates.contains(&date) || self.days.contains(&Day::of(date.weekday())))
+            && !self.closed.contains(&date)
+    }
+
     /// Whether there is a day on which both take place.
     fn shares_a_day_with(&self, other: &Self) -> bool {
         let days = self.days.iter().any(|day| other.days.contains(day));
-        let on = |dates: &[Date], session: &Self| {
-            dates
-                .iter()
-                .any(|date| session.dates.contains(date) || session.days.contains(&Day::of(date.weekday())))
-        };
+        let on = |dates: &[Date], session: &Self| dates.iter().any(|date| session.takes_place(*date));
         let apart = |one: &Self, next: &Self| matches!((one.last, next.first), (Some(last), Some(first)) if last < first);
         (days || on(&self.dates, other) || on(&other.dates, self))
             && !apart(self, other)

@@ -200,3 +200,27 @@ fn a_fault_in_a_list_is_said_where_it_stands() {
     assert_eq!(faults.len(), 1, "{faults:#?}");
     assert!(faults[0].contains(&format!("polygate.toml:{line}:")), "{}", faults[0]);
 }
+
+#[test]
+fn a_fault_is_said_where_it_stands_also_after_a_section_that_cannot_be_read() {
+    let unreadable = "\n[[emis]]\nname = \"emis-two\"\nods = 7\n";
+    let wrong = "\n[[emis]]\nname = \"emis-three\"\nods = \"E87003\"\ngp-connect = \"nonsense\"\n";
+    let text = format!("{GOOD}{unreadable}{wrong}");
+    let line = text.lines().position(|line| line.contains("nonsense")).unwrap() + 1;
+    let faults = load(&text).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    assert!(faults[1].contains(&format!("polygate.toml:{line}:")), "{}", faults[1]);
+}
+
+#[test]
+fn a_clinic_may_stand_in_for_another_on_a_date_on_which_that_is_closed() {
+    let instead = |closed: &str| {
+        let closed =
+            CLINIC.replacen("days = [\"monday\"]", &format!("days = [\"monday\"]\nclosed = [{closed}]"), 1);
+        let other = CLINIC.split("[[session]]").nth(1).unwrap();
+        let other = other.replacen("days = [\"monday\"]", "dates = [\"2027-01-04\"]", 1);
+        format!("{GOOD}{closed}\n[[session]]{}", other.replacen("id = \"", "id = \"instead-", 1))
+    };
+    load(&instead("\"2027-01-04\"")).unwrap();
+    assert!(!load(&instead("")).unwrap_err().is_empty());
+}

@@ -143,6 +143,7 @@ impl Refusal {
 fn words_for(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
+        0 => "no time".to_owned(),
         172_800.. => format!("{} days", seconds / 86_400),
         7_200.. => format!("{} hours", seconds / 3_600),
         _ => format!("{} minutes", seconds / 60),
@@ -261,8 +262,6 @@ impl Question<'_> {
 
     fn filled_in(&self, refusal: Refusal) -> Refusal {
         match refusal {
-            // What a row names for the plea stays; what it names for the deed is the deed's own.
-            Refusal::NoActivity(Activity::EmergencyAccess | Activity::LegalAccess) => refusal,
             Refusal::NoActivity(named) => Refusal::NoActivity(self.missing().unwrap_or(named)),
             Refusal::RolesStale { .. } => {
                 Refusal::RolesStale { bound: self.bounds.roles(self.asker.roles_kept) }
@@ -274,10 +273,13 @@ impl Question<'_> {
         }
     }
 
-    /// The activity that the deed needs of the first of the asker's roles whose work it is.
+    /// The activity that the asker lacks for the deed, of the first of their roles whose work it is; none if they hold
+    /// one that opens it, and what is missing is for the ground.
     fn missing(&self) -> Option<Activity> {
-        let mut opened_by = self.deed.opened_by().iter();
-        opened_by.find(|(role, _)| self.asker.roles.contains(role)).map(|(_, activity)| *activity)
+        let mut opened_by = self.deed.opened_by().iter().filter(|(role, _)| self.asker.roles.contains(role));
+        let first = opened_by.clone().next().map(|(_, activity)| *activity);
+        let is_open = opened_by.any(|(_, activity)| self.asker.activities.contains(activity));
+        first.filter(|_| !is_open)
     }
 
     fn grant(&self, row: &'static str, opens: Opens, related_until: Option<Timestamp>) -> Grant {

@@ -294,7 +294,7 @@ const fn row(id: &'static str, gate: Gate, when: When, then: Then, why: &'static
     Row { id, gate, when, then, why }
 }
 
-static ROWS: [Row; 33] = [
+static ROWS: [Row; 34] = [
     row(
         "no-role",
         Gate::Asker,
@@ -424,6 +424,13 @@ static ROWS: [Row; 33] = [
         "Nothing goes to another place under a number that nobody has verified.",
     ),
     row(
+        "unrelated-facade",
+        Gate::Patient,
+        When { class: &[Class::Facade], related: &[Related::No], ..ANY },
+        Then::Refuse(Refusal::NotAvailable),
+        "Another system does not learn who has been here by asking for everybody.",
+    ),
+    row(
         "dissent",
         Gate::Right,
         When { class: CLINICAL, dissents: &[DissentsToAll::Yes], ..ANY },
@@ -461,7 +468,7 @@ static ROWS: [Row; 33] = [
     row(
         "unrelated",
         Gate::Right,
-        When { related: &[Related::No], ..BY_RELATIONSHIP },
+        When { class: HERE, related: &[Related::No], ..BY_RELATIONSHIP },
         Then::Refuse(Refusal::NoRelationship),
         "No booking, arrival, list, ticket or referral says that they care for the patient.",
     ),

@@ -93,7 +93,7 @@ pub struct Withhold {
     /// Sensitive items are kept back. Sealed ones always are.
     pub sensitive: bool,
     /// Whatever tells where the patient lives or can be reached is kept back: address, telephone, practice. The names
-    /// of practices in sources and notices, and free text that a page adds, are the caller's to leave out.
+    /// of systems in sources and notices are the caller's to leave out. Free text is not searched for addresses.
     pub location: bool,
 }
 
@@ -120,6 +120,11 @@ impl Withhold {
         ]
         .into_iter()
         .find_map(|(applies, why)| applies.then_some(why))
+    }
+
+    /// Whether an identifier of the patient is to be left out: a practice's own numbers tell which practice it is.
+    pub fn hides_identifier(&self, authority: &str) -> bool {
+        self.location && authority != "NHS"
     }
 
     /// Whether a field of an item that is shown is to be left out of it.
@@ -298,6 +303,8 @@ mod tests {
             assert!(!kept.hides_field(ItemKind::Demographics, field));
         }
         assert!(kept.hides_field(ItemKind::Problem, "organisation"));
+        assert!(kept.hides_identifier("F84001") && !kept.hides_identifier("NHS"));
+        assert!(!Withhold::default().hides_identifier("F84001"));
         assert!(!kept.hides_field(ItemKind::Problem, "name"));
         assert_eq!(kept.item(ItemKind::Document, "emis", Sensitivity::Ordinary), Some(Withheld::Location));
     }

@@ -65,18 +65,18 @@ pub(super) fn askers() -> Vec<Asker> {
 /// One of each reason there can be to show somebody or not.
 pub(super) fn patients() -> Vec<Facts> {
     let mut found = Vec::new();
-    for (known, restriction, deceased) in [
-        (false, Restriction::None, false),
-        (false, Restriction::Denied, true),
-        (true, Restriction::Denied, false),
-        (true, Restriction::Denied, true),
-        (true, Restriction::Location, false),
-        (true, Restriction::None, false),
-        (true, Restriction::None, true),
+    for (known, verified, restriction, deceased) in [
+        (false, true, Restriction::None, false),
+        (false, false, Restriction::Denied, true),
+        (true, true, Restriction::Denied, false),
+        (true, false, Restriction::Denied, true),
+        (true, true, Restriction::Location, false),
+        (true, true, Restriction::None, false),
+        (true, false, Restriction::None, false),
+        (true, true, Restriction::None, true),
+        (true, false, Restriction::Location, true),
     ] {
-        for verified in [true, false] {
-            found.push(Facts { known, verified, restriction, deceased, ..Facts::default() });
-        }
+        found.push(Facts { known, verified, restriction, deceased, ..Facts::default() });
     }
     found
 }
@@ -137,6 +137,18 @@ pub(super) fn facts() -> Vec<Facts> {
             for relationships in relationships() {
                 found.push(Facts { dissent: dissent.clone(), relationships, ..patient.clone() });
             }
+        }
+    }
+    found
+}
+
+/// Deeds that stand for all: one of each class, of those whose work it is, and of leaving or not.
+pub(super) fn deeds() -> Vec<Deed> {
+    let mut found: Vec<Deed> = Vec::new();
+    let what = |deed: Deed| (deed.class(), deed.opened_by(), deed.leaves());
+    for deed in Deed::ALL {
+        if !found.iter().any(|known| what(*known) == what(*deed)) {
+            found.push(*deed);
         }
     }
     found

@@ -8,7 +8,7 @@ use crate::{access::policy::*, domain::time::Timestamp};
 
 use super::cases::{DAY, NOW, clinician};
 
-const MILLISECONDS: std::ops::Range<i64> = -500 * DAY..500 * DAY;
+const MILLISECONDS: std::ops::Range<i64> = -160 * DAY..40 * DAY;
 
 fn moment(offset: i64) -> Timestamp {
     Timestamp(NOW.0 + offset)

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod lock_out;
+pub mod policy;
 pub mod role;
 pub mod secret;
 pub mod sessions;

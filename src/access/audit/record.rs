@@ -5,7 +5,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::time::{ClockQuality, Timestamp};
+use crate::domain::{
+    ids::HubId,
+    time::{ClockQuality, Timestamp},
+};
 
 use super::{
     Hash,
@@ -21,8 +24,11 @@ pub const SEAL_BYTES: usize = 1 + 5 * 8 + 1 + 2 * 32;
 const SALT_BYTES: usize = 16;
 /// A record at its longest.
 pub const RECORD_BYTES_MAX: usize = SEAL_BYTES + SALT_BYTES + LINE_BYTES_MAX;
-/// What goes before a line that has none before it.
-pub const GENESIS: Hash = [0; 32];
+
+/// What goes before the first line of an incarnation: no line of another hub or incarnation can follow it.
+pub fn genesis(hub: &HubId, incarnation: u64) -> Hash {
+    leaf_hash(format!("polygate/{hub}/{incarnation}").as_bytes())
+}
 
 /// When a line was sealed. `start` and `elapsed_ms` order lines; the wall clock orders nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -40,7 +46,7 @@ pub struct Moment {
 /// What of a line is hashed into the chain and the tree.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seal {
-    /// The line's number, from 1, without a hole.
+    /// The line's number in its incarnation, from 1, without a hole.
     pub number: u64,
     /// The highest number that was durable when this line was written; 0 if none. Whoever finds a line knows that
     /// everything up to here had been acknowledged before.
@@ -117,7 +123,14 @@ pub enum Damage {
 
 impl Record {
     /// Seals a line. `salt` must be random.
-    pub fn seal(line: Line, number: u64, durable: u64, moment: Moment, previous: Hash, salt: [u8; 16]) -> Self {
+    pub fn seal(
+        line: Line,
+        number: u64,
+        durable: u64,
+        moment: Moment,
+        previous: Hash,
+        salt: [u8; 16],
+    ) -> Self {
         let body = line.encode();
         let commitment = commitment(&salt, &body);
         // What was too long is kept as it is written.

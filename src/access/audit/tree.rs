@@ -98,7 +98,7 @@ impl Tree {
     ///
     /// # Errors
     /// Leaves cannot be read.
-    pub fn root_at<L: Leaves>(&self, size: u64, leaves: &L) -> Result<Option<Hash>, L::Error> {
+    pub fn root_at<L: Leaves + ?Sized>(&self, size: u64, leaves: &L) -> Result<Option<Hash>, L::Error> {
         if self.size < size {
             return Ok(None);
         }
@@ -112,7 +112,12 @@ impl Tree {
     ///
     /// # Errors
     /// Leaves cannot be read.
-    pub fn inclusion<L: Leaves>(&self, index: u64, size: u64, leaves: &L) -> Result<Option<Vec<Hash>>, L::Error> {
+    pub fn inclusion<L: Leaves + ?Sized>(
+        &self,
+        index: u64,
+        size: u64,
+        leaves: &L,
+    ) -> Result<Option<Vec<Hash>>, L::Error> {
         if size <= index || self.size < size {
             return Ok(None);
         }
@@ -137,7 +142,12 @@ impl Tree {
     ///
     /// # Errors
     /// Leaves cannot be read.
-    pub fn consistency<L: Leaves>(&self, old: u64, new: u64, leaves: &L) -> Result<Option<Vec<Hash>>, L::Error> {
+    pub fn consistency<L: Leaves + ?Sized>(
+        &self,
+        old: u64,
+        new: u64,
+        leaves: &L,
+    ) -> Result<Option<Vec<Hash>>, L::Error> {
         if new < old || self.size < new {
             return Ok(None);
         }
@@ -166,13 +176,13 @@ impl Tree {
 }
 
 /// Nodes of a tree, with the tiles that one question has read.
-struct Nodes<'a, L> {
+struct Nodes<'a, L: ?Sized> {
     tree: &'a Tree,
     leaves: &'a L,
     tiles: BTreeMap<u64, Vec<Hash>>,
 }
 
-impl<'a, L: Leaves> Nodes<'a, L> {
+impl<'a, L: Leaves + ?Sized> Nodes<'a, L> {
     const fn new(tree: &'a Tree, leaves: &'a L) -> Self {
         Self { tree, leaves, tiles: BTreeMap::new() }
     }
@@ -183,7 +193,11 @@ impl<'a, L: Leaves> Nodes<'a, L> {
         let mut at = from;
         while at < to {
             // The largest whole subtree that begins here and fits.
-            let size = if at == 0 { largest_power(to) } else { largest_power(to - at).min(1 << at.trailing_zeros()) };
+            let size = if at == 0 {
+                largest_power(to)
+            } else {
+                largest_power(to - at).min(1 << at.trailing_zeros())
+            };
             peaks.push(self.whole(at, size)?);
             at += size;
         }
@@ -204,7 +218,9 @@ impl<'a, L: Leaves> Nodes<'a, L> {
         } else {
             match self.tiles.entry(tile) {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(unknown) => unknown.insert(self.leaves.tile(tile)?),
+                std::collections::btree_map::Entry::Vacant(unknown) => {
+                    unknown.insert(self.leaves.tile(tile)?)
+                }
             }
         };
         let start = usize_of(from % TILE_LEAVES);

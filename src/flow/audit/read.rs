@@ -1,0 +1,302 @@
+//! Reading the trail: lines by number, by patient, by user; and the proof that a line is in it. All of it blocks.
+
+use std::{fmt, io, str::FromStr, sync::Arc};
+
+use crate::{
+    access::audit::{Hash, Line, Record, Seal},
+    domain::nhs_number::NhsNumber,
+    sys::disk::read_up_to,
+};
+
+use super::{
+    Audit, Signed,
+    segment::{
+        Column, FRAME_BYTES_MAX, Frame, Rows, column_part, file_name, index_name, key_of, offset_part,
+        patient_key,
+    },
+    shared::{Index, IndexedLeaves, Segment, Shared},
+};
+
+/// A line's name: `INCARNATION-NUMBER`, such as `1-301`.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LineId {
+    /// Which beginning of the trail.
+    pub incarnation: u64,
+    /// Its number there, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for LineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.incarnation, self.number)
+    }
+}
+
+/// The text names no line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a line of the audit trail is named by its incarnation and number, such as 1-301")]
+pub struct InvalidLineId;
+
+impl FromStr for LineId {
+    type Err = InvalidLineId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLineId> {
+        let (incarnation, number) = text.split_once('-').ok_or(InvalidLineId)?;
+        let read =
+            |digits: &str| digits.parse::<u64>().ok().filter(|number| 0 < *number).ok_or(InvalidLineId);
+        Ok(Self { incarnation: read(incarnation)?, number: read(number)? })
+    }
+}
+
+/// A line that was found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// Its name.
+    pub id: LineId,
+    /// Its seal.
+    pub seal: Seal,
+    /// The line.
+    pub line: Line,
+}
+
+/// Shows that a line is among those that a checkpoint signed, without its words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proof {
+    /// Which line.
+    pub id: LineId,
+    /// Its seal, whose hash is the leaf.
+    pub seal: Seal,
+    /// The leaf.
+    pub leaf: Hash,
+    /// The leaf's place in the tree, from 0.
+    pub index: u64,
+    /// The path to the root.
+    pub path: Vec<Hash>,
+    /// The checkpoint.
+    pub signed: Signed,
+}
+
+/// Lines and the checkpoint that signs the last of them, on their way to the centre.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Parcel {
+    /// The checkpoint.
+    pub(super) note: String,
+    /// Lines of its incarnation before the parcel's first.
+    pub(super) before: u64,
+    /// Records, as they are hashed.
+    pub(super) lines: Vec<Vec<u8>>,
+}
+
+impl Audit {
+    /// One line; none if it is not there, or cannot be read any more.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn line(&self, id: LineId) -> io::Result<Option<Found>> {
+        let Some((segment, row)) = self.place(id) else { return Ok(None) };
+        self.shared.line(&segment, row)
+    }
+
+    /// Up to `most` lines after one, oldest first, over all incarnations; lines that are lost are left out.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn after(&self, id: LineId, most: usize) -> io::Result<Vec<Found>> {
+        let segments = self.segments();
+        let mut found = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.last_id() > id) {
+            let first = if segment.incarnation == id.incarnation {
+                usize::try_from(id.number.saturating_sub(segment.before)).unwrap_or(usize::MAX)
+            } else {
+                0
+            };
+            for row in first..segment.count {
+                if most <= found.len() {
+                    return Ok(found);
+                }
+                found.extend(self.shared.line(segment, row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest lines about a patient, newest first, at most so many.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn find_by_patient(&self, patient: &NhsNumber, most: usize) -> io::Result<Vec<Found>> {
+        let is_theirs = |line: &Line| line.patient.as_ref() == Some(patient);
+        self.find(Column::Patients, patient_key(Some(patient)), most, is_theirs)
+    }
+
+    /// The newest deeds of a user, newest first, at most so many.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn find_by_user(&self, user: &str, most: usize) -> io::Result<Vec<Found>> {
+        self.find(Column::Users, key_of(user), most, |line| line.user == user)
+    }
+
+    /// The proof that a line of this incarnation is among those that the newest checkpoint signed; none if it is not.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn prove(&self, id: LineId) -> io::Result<Option<Proof>> {
+        let Some(found) = self.line(id)? else { return Ok(None) };
+        let index = self.shared.index();
+        let Some(signed) = index.newest.clone() else { return Ok(None) };
+        if signed.checkpoint.incarnation != id.incarnation {
+            return Ok(None);
+        }
+        let leaves = IndexedLeaves { shared: &self.shared, index: &index };
+        let path = index.tree.inclusion(id.number - 1, signed.checkpoint.size, &leaves)?;
+        let leaf = found.seal.hash();
+        Ok(path.map(|path| Proof { id, seal: found.seal, leaf, index: id.number - 1, path, signed }))
+    }
+
+    /// The proof that the first lines of this incarnation are the same in two sizes of it; none if either is too large.
+    pub(super) fn consistency(&self, old: u64, new: u64) -> io::Result<Option<Vec<Hash>>> {
+        let index = self.shared.index();
+        index.tree.consistency(old, new, &IndexedLeaves { shared: &self.shared, index: &index })
+    }
+
+    /// The root over the first lines of the newest incarnation; none if there are fewer.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn root_at(&self, size: u64) -> io::Result<Option<Hash>> {
+        let index = self.shared.index();
+        index.tree.root_at(size, &IndexedLeaves { shared: &self.shared, index: &index })
+    }
+
+    /// The first checkpoint behind the lines up to `id`, and the lines between; none if there is none yet.
+    pub(super) fn parcel(&self, id: LineId) -> io::Result<Option<(LineId, Parcel)>> {
+        let segments = self.segments();
+        let mut parcel = Parcel { note: String::new(), before: 0, lines: Vec::new() };
+        let mut incarnation = 0;
+        for segment in segments.iter().filter(|segment| segment.may_hold_after(id)) {
+            for frame in self.shared.frames(segment)? {
+                match frame {
+                    Frame::Line(record, _) => {
+                        let number = record.seal.number;
+                        if (LineId { incarnation: segment.incarnation, number }) <= id {
+                            continue;
+                        }
+                        if incarnation != segment.incarnation {
+                            // The end of an incarnation that was never signed stays here.
+                            (incarnation, parcel.before) = (segment.incarnation, number - 1);
+                            parcel.lines.clear();
+                        }
+                        parcel.lines.push(record.encode());
+                    }
+                    Frame::Checkpoint(note) if !parcel.lines.is_empty() => {
+                        let number = parcel.before + parcel.lines.len() as u64;
+                        parcel.note = note;
+                        return Ok(Some((LineId { incarnation, number }, parcel)));
+                    }
+                    Frame::Checkpoint(_) => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(
+        &self,
+        column: Column,
+        key: u64,
+        most: usize,
+        is_meant: impl Fn(&Line) -> bool,
+    ) -> io::Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for segment in self.segments().iter().rev() {
+            for row in self.shared.rows_of(segment, column, key)?.into_iter().rev() {
+                if most <= found.len() {
+                    return Ok(found);
+                }
+                found.extend(self.shared.line(segment, row)?.filter(|found| is_meant(&found.line)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn segments(&self) -> Vec<Segment> {
+        self.shared.index().segments.iter().cloned().collect()
+    }
+
+    fn place(&self, id: LineId) -> Option<(Segment, usize)> {
+        let index: &Index = &self.shared.index();
+        let segment = index.segments.iter().find(|segment| segment.holds(id))?;
+        Some((segment.clone(), usize::try_from(id.number - segment.before - 1).ok()?))
+    }
+}
+
+impl Segment {
+    fn holds(&self, id: LineId) -> bool {
+        let from = self.before + 1;
+        self.incarnation == id.incarnation && (from..from + self.count as u64).contains(&id.number)
+    }
+
+    const fn last_id(&self) -> LineId {
+        LineId { incarnation: self.incarnation, number: self.before + self.count as u64 }
+    }
+
+    /// Whether a line behind one, or a checkpoint that signs one behind it, may be in here.
+    fn may_hold_after(&self, id: LineId) -> bool {
+        id < self.last_id() || (id.incarnation == self.incarnation && id.number <= self.before)
+    }
+}
+
+impl Shared {
+    /// The rows of a segment with a key, oldest first.
+    fn rows_of(&self, segment: &Segment, column: Column, key: u64) -> io::Result<Vec<usize>> {
+        let places = |keys: &[u64]| -> Vec<usize> {
+            keys.iter().enumerate().filter(|(_, known)| **known == key).map(|(row, _)| row).collect()
+        };
+        if let Some(rows) = &segment.rows {
+            let rows: &Arc<Rows> = rows;
+            return Ok(places(rows.column(column)));
+        }
+        let part = column_part(column, segment.count);
+        let bytes = self.read_part(&index_name(segment.number), part.from, part.bytes)?;
+        let keys: Vec<u64> = bytes.as_chunks().0.iter().map(|key| u64::from_le_bytes(*key)).collect();
+        Ok(places(&keys))
+    }
+
+    /// The line in a row; none if it is lost.
+    fn line(&self, segment: &Segment, row: usize) -> io::Result<Option<Found>> {
+        let offset = match &segment.rows {
+            Some(rows) => rows.offsets.get(row).copied().unwrap_or(0),
+            None => {
+                let part = offset_part(row);
+                let bytes = self.read_part(&index_name(segment.number), part.from, part.bytes)?;
+                bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+            }
+        };
+        if offset == 0 {
+            return Ok(None);
+        }
+        let file = self.disk.open(&self.directory.join(file_name(segment.number)))?;
+        let mut bytes = vec![0; FRAME_BYTES_MAX];
+        let length = read_up_to(file.as_ref(), &mut bytes, u64::from(offset))?;
+        bytes.truncate(length);
+        match Frame::read(&bytes) {
+            Some((Frame::Line(record, _), _)) => {
+                let Record { seal, line, .. } = *record;
+                Ok(Some(Found {
+                    id: LineId { incarnation: segment.incarnation, number: seal.number },
+                    seal,
+                    line,
+                }))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a line of the audit trail is damaged")),
+        }
+    }
+
+    /// The frames of a segment, as far as it is valid and whole.
+    fn frames(&self, segment: &Segment) -> io::Result<Vec<Frame>> {
+        let length = usize::try_from(segment.length).map_err(io::Error::other)?;
+        let bytes = self.read_part(&file_name(segment.number), 0, length)?;
+        Ok(super::scan::scan(&bytes).frames.into_iter().map(|(_, frame)| frame).collect())
+    }
+}

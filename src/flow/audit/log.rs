@@ -340,7 +340,6 @@ fn make_segment(
     shared.index_mut().segments.push_back(Segment {
         number: header.number,
         incarnation: header.incarnation,
-        start,
         before: header.before,
         count: 0,
         length,

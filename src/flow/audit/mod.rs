@@ -11,6 +11,7 @@ mod read;
 mod scan;
 mod segment;
 mod shared;
+mod ship;
 mod sink;
 #[cfg(test)]
 mod tests;

@@ -141,8 +141,8 @@ impl Opening<'_> {
 
     /// Takes in a segment's lines: from its index, or else by reading all of it. The newest is always read.
     fn take_segment(&self, headed: &Headed, found: &mut Found) -> io::Result<()> {
-        let Header { number, incarnation, start, before, .. } = headed.header;
-        let mut segment = Segment { number, incarnation, start, before, count: 0, length: 0, rows: None };
+        let Header { number, incarnation, before, .. } = headed.header;
+        let mut segment = Segment { number, incarnation, before, count: 0, length: 0, rows: None };
         let indexed = headed.valid.and_then(|valid| {
             let bytes =
                 read_file(self.disk, &self.directory.join(index_name(number)), FILE_BYTES_MAX).ok()?;

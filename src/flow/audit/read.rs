@@ -78,10 +78,10 @@ pub struct Proof {
 
 /// Lines and the checkpoint that signs the last of them, on their way to the centre.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Parcel {
+pub(super) struct Stretch {
     /// The checkpoint.
     pub(super) note: String,
-    /// Lines of its incarnation before the parcel's first.
+    /// Lines of its incarnation before the first of these.
     pub(super) before: u64,
     /// Records, as they are hashed.
     pub(super) lines: Vec<Vec<u8>>,
@@ -170,31 +170,22 @@ impl Audit {
     }
 
     /// The first checkpoint behind the lines up to `id`, and the lines between; none if there is none yet.
-    pub(super) fn parcel(&self, id: LineId) -> io::Result<Option<(LineId, Parcel)>> {
+    pub(super) fn stretch(&self, id: LineId) -> io::Result<Option<Stretch>> {
+        let mut stretch = Stretch { note: String::new(), before: id.number, lines: Vec::new() };
         let segments = self.segments();
-        let mut parcel = Parcel { note: String::new(), before: 0, lines: Vec::new() };
-        let mut incarnation = 0;
-        for segment in segments.iter().filter(|segment| segment.may_hold_after(id)) {
+        let mine = segments.iter().filter(|segment| segment.incarnation == id.incarnation);
+        // A checkpoint may open the segment behind that of its last line.
+        for segment in mine.filter(|segment| id.number <= segment.before + segment.count as u64) {
             for frame in self.shared.frames(segment)? {
                 match frame {
-                    Frame::Line(record, _) => {
-                        let number = record.seal.number;
-                        if (LineId { incarnation: segment.incarnation, number }) <= id {
-                            continue;
-                        }
-                        if incarnation != segment.incarnation {
-                            // The end of an incarnation that was never signed stays here.
-                            (incarnation, parcel.before) = (segment.incarnation, number - 1);
-                            parcel.lines.clear();
-                        }
-                        parcel.lines.push(record.encode());
+                    Frame::Line(record, _) if id.number < record.seal.number => {
+                        stretch.lines.push(record.encode())
                     }
-                    Frame::Checkpoint(note) if !parcel.lines.is_empty() => {
-                        let number = parcel.before + parcel.lines.len() as u64;
-                        parcel.note = note;
-                        return Ok(Some((LineId { incarnation, number }, parcel)));
+                    Frame::Checkpoint(note) if !stretch.lines.is_empty() => {
+                        stretch.note = note;
+                        return Ok(Some(stretch));
                     }
-                    Frame::Checkpoint(_) => {}
+                    Frame::Line(..) | Frame::Checkpoint(_) => {}
                 }
             }
         }
@@ -239,11 +230,6 @@ impl Segment {
 
     const fn last_id(&self) -> LineId {
         LineId { incarnation: self.incarnation, number: self.before + self.count as u64 }
-    }
-
-    /// Whether a line behind one, or a checkpoint that signs one behind it, may be in here.
-    fn may_hold_after(&self, id: LineId) -> bool {
-        id < self.last_id() || (id.incarnation == self.incarnation && id.number <= self.before)
     }
 }
 

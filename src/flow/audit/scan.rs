@@ -1,6 +1,6 @@
 //! Reading a segment's bytes: the frames from its beginning, and what still stands behind the first hole.
 
-use super::segment::{Frame, HEADER_BYTES};
+use super::segment::{FRAME_MAGIC, Frame, HEADER_BYTES};
 
 /// What is in a segment.
 #[derive(Debug, Default)]
@@ -32,10 +32,15 @@ pub(super) fn scan(bytes: &[u8]) -> Scan {
                 found.behind.push((at, frame));
                 at += length;
             }
-            None => at += 1,
+            None => at = next_magic(bytes, at + 1).unwrap_or(found.torn_to),
         }
     }
     found
+}
+
+/// Where a frame may begin next.
+fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
+    Some(from + memchr::memmem::find(bytes.get(from..)?, FRAME_MAGIC)?)
 }
 
 impl Scan {

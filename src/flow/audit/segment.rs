@@ -14,7 +14,7 @@ pub(super) const HEADER_BYTES: usize = 4096;
 const HEADER_MAGIC: &[u8; 8] = b"PGATEAUD";
 const HEADER_FIELDS: usize = 7;
 
-const FRAME_MAGIC: &[u8; 4] = b"pgA1";
+pub(super) const FRAME_MAGIC: &[u8; 4] = b"pgA1";
 const KIND_LINE: u8 = 1;
 const KIND_CHECKPOINT: u8 = 2;
 /// Magic, kind and length before what a frame holds.

@@ -23,7 +23,6 @@ use super::segment::{Rows, hash_part, index_name};
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) incarnation: u64,
-    pub(super) start: u64,
     /// Lines of its incarnation before it.
     pub(super) before: u64,
     /// Lines in it.

@@ -102,9 +102,10 @@ pub fn verify(what: &Verification<'_>) -> io::Result<Report> {
 }
 
 /// One way through the files.
-struct Pass<'a> {
+#[derive(Clone)]
+pub(super) struct Pass<'a> {
     what: Verification<'a>,
-    report: Report,
+    pub(super) report: Report,
     standing: Standing,
     tree: Tree,
     last: Hash,
@@ -117,7 +118,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(what: Verification<'a>) -> Self {
+    pub(super) fn new(what: Verification<'a>) -> Self {
         Self {
             what,
             report: Report::default(),
@@ -141,21 +142,32 @@ impl<'a> Pass<'a> {
     }
 
     fn segment(&mut self, number: u64) -> io::Result<()> {
-        let file = self.what.directory.join(file_name(number));
-        let mut bytes = read_file(self.what.disk, &file, FILE_BYTES_MAX)?;
-        let until = self.what.until.filter(|(newest, _)| *newest == number);
-        if let Some((_, length)) = until {
+        let read = |name: String| read_file(self.what.disk, &self.what.directory.join(name), FILE_BYTES_MAX);
+        let mut bytes = read(file_name(number))?;
+        // An index that is not there is made at the next start.
+        let index = match read(index_name(number)) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some((_, length)) = self.what.until.filter(|(newest, _)| *newest == number) {
             if (bytes.len() as u64) < length {
                 self.fault(format!("segment {number} is shorter than what was acknowledged"));
             }
             bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         }
+        self.take(number, &bytes, index.as_deref());
+        Ok(())
+    }
+
+    /// Takes in a segment's bytes, and those of its index.
+    pub(super) fn take(&mut self, number: u64, bytes: &[u8], index: Option<&[u8]>) {
         let header = bytes.get(..HEADER_BYTES).and_then(Header::decode);
         match header.filter(|header| header.number == number) {
             Some(header) => self.header(&header),
             None => self.fault(format!("the head of segment {number} is damaged")),
         }
-        let scan = scan(&bytes);
+        let scan = scan(bytes);
         let mut rows = Rows::default();
         for (offset, frame) in &scan.frames {
             self.frame(*offset, frame, &mut rows);
@@ -163,16 +175,16 @@ impl<'a> Pass<'a> {
         if scan.end < scan.torn_to {
             let torn = scan.torn_to - scan.end;
             self.fault(format!("segment {number}: {torn} bytes are no line, or a damaged one"));
+        } else if self.what.until.is_some_and(|until| until.0 == number && (scan.end as u64) < until.1) {
+            self.fault(format!("segment {number} ends before what was acknowledged"));
         }
         for (offset, frame) in &scan.behind {
             self.frame(*offset, frame, &mut rows);
         }
-        if until.is_some_and(|(_, length)| (scan.end as u64) < length) && scan.end == scan.torn_to {
-            self.fault(format!("segment {number} ends before what was acknowledged"));
+        if index.is_some_and(|index| index != rows.encode(number, scan.end as u64)) {
+            self.fault(format!("the index of segment {number} is damaged"));
         }
-        self.index(number, &rows, scan.end as u64)?;
         self.previous_length = scan.end as u64;
-        Ok(())
     }
 
     fn header(&mut self, header: &Header) {
@@ -245,20 +257,6 @@ impl<'a> Pass<'a> {
                 *root = Some(tree.root());
             }
         }
-    }
-
-    /// An index that is not there is made at the next start; one that is there must be right.
-    fn index(&mut self, number: u64, rows: &Rows, length: u64) -> io::Result<()> {
-        let path = self.what.directory.join(index_name(number));
-        let bytes = match read_file(self.what.disk, &path, FILE_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if bytes != rows.encode(number, length) {
-            self.fault(format!("the index of segment {number} is damaged"));
-        }
-        Ok(())
     }
 
     fn end(mut self) -> Report {

@@ -5,17 +5,30 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    flow::audit::{Audit, FileSigner, Options, Parts, verify_signature},
-    sys::{clock::Clock, counter::FileCounter},
+    domain::ids::HubId,
+    flow::audit::{Audit, FileSigner, Options, Parts, Report, verify_at_rest, verify_signature},
+    sys::{clock::Clock, counter::FileCounter, disk::RealDisk, signing::FileKey},
 };
 
 use super::hub::RunningHub;
 
 /// The folder below a hub's state.
-pub const FOLDER: &str = "audit";
+const FOLDER: &str = "audit";
 /// The key in it that signs.
-pub const KEY: &str = "key.pk8";
+const KEY: &str = "key.pk8";
 const COUNTER: &str = "counter";
+
+/// Verifies the trail of a hub that does not run, from its state folder.
+///
+/// # Errors
+/// Its key or its files cannot be read, or the anchor is not signed with that key.
+pub fn verify_folder(state: &Path, hub: &HubId, anchor: Option<&str>) -> anyhow::Result<Report> {
+    let directory = state.join(FOLDER);
+    let path = directory.join(KEY);
+    let key = FileKey::open(&path).with_context(|| format!("cannot read the key {}", path.display()))?;
+    verify_at_rest(&RealDisk, &directory, hub, &FileSigner::new(key), anchor)
+        .with_context(|| format!("cannot verify {}", directory.display()))
+}
 
 impl RunningHub {
     /// Starts the audit trail, before anybody can sign in or ask for anything. There is no setting for it.

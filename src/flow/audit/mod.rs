@@ -20,15 +20,15 @@ mod writer;
 
 use std::{
     fmt, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    access::audit::{Hash, Line, Signer, Standing, Verify},
-    domain::ids::HubId,
+    access::audit::{Checkpoint, Hash, Line, Opened, Signer, Standing, Verify},
+    domain::{ids::HubId, time::Timestamp},
     sys::{clock::Clock, counter::Counter, disk::Disk},
 };
 
@@ -37,9 +37,9 @@ use writer::Request;
 
 pub use key::{FileSigner, verify_signature};
 pub use log::{Options, Room};
-pub use read::{Found, LineId, Proof};
+pub use read::{Found, InvalidLineId, LineId, Proof};
 pub use shared::Signed;
-pub use verify::{Fault, Report, Verification, verify};
+pub use verify::{Fault, Report, Verification};
 
 /// Lines that may wait for the writer; each sender waits for its own.
 const REQUESTS_MAX: usize = 1024;
@@ -182,6 +182,16 @@ impl Audit {
         signed.await.map_err(|_| AuditStopped)?
     }
 
+    /// As [`Audit::checkpoint`], from a thread that may block.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn checkpoint_blocking(&self) -> Result<Signed, AuditStopped> {
+        let (reply, signed) = oneshot::channel();
+        self.requests.blocking_send(Request::Checkpoint(reply)).map_err(|_| AuditStopped)?;
+        signed.blocking_recv().map_err(|_| AuditStopped)?
+    }
+
     /// Signs what is due, opens the trail again if it has stopped, looks at the room. To be called each second.
     ///
     /// # Errors
@@ -201,6 +211,11 @@ impl Audit {
         }
     }
 
+    /// The moment now, by the trail's clock.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
     /// How it stands.
     pub fn status(&self) -> Status {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -208,8 +223,51 @@ impl Audit {
         status
     }
 
+    /// Verifies the whole trail as it is now, against what was journalled and another checkpoint, if one is given as a
+    /// signed note. Blocks for about a second for each million lines.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the note is not signed with this hub's key.
+    pub fn verify(&self, anchor: Option<&str>) -> io::Result<Report> {
+        let signer = (self.parts.signer)()?;
+        let until = self.shared.index().segments.back().map(|segment| (segment.number, segment.length));
+        let parts = &self.parts;
+        verify_until(parts.disk.as_ref(), &parts.directory, &parts.hub, signer.as_ref(), (anchor, until))
+    }
+
     /// The newest checkpoint; none before the first.
     pub fn newest_checkpoint(&self) -> Option<Signed> {
         self.shared.index().newest.clone()
     }
+}
+
+/// Verifies a trail that is not being written, against what was journalled and another checkpoint, if one is given as a
+/// signed note.
+///
+/// # Errors
+/// A file cannot be read, or the note is not signed with this key.
+pub fn verify_at_rest(
+    disk: &dyn Disk,
+    directory: &Path,
+    hub: &HubId,
+    signer: &dyn Signer,
+    anchor: Option<&str>,
+) -> io::Result<Report> {
+    verify_until(disk, directory, hub, signer, (anchor, None))
+}
+
+fn verify_until(
+    disk: &dyn Disk,
+    directory: &Path,
+    hub: &HubId,
+    signer: &dyn Signer,
+    (anchor, until): (Option<&str>, Option<(u64, u64)>),
+) -> io::Result<Report> {
+    let (key, verify) = (signer.key(), verify_signature);
+    let mut anchors: Vec<Checkpoint> = ship::anchored(disk, directory, key, verify).into_iter().collect();
+    if let Some(note) = anchor {
+        let opened = Opened::read(note, key, verify);
+        anchors.push(opened.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?.checkpoint);
+    }
+    verify::verify(&Verification { disk, directory, hub, key, verify, anchors: &anchors, until })
 }

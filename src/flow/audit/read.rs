@@ -1,6 +1,8 @@
 //! Reading the trail: lines by number, by patient, by user; and the proof that a line is in it. All of it blocks.
 
-use std::{fmt, io, str::FromStr, sync::Arc};
+use std::{fmt, io, ops::Range, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::audit::{Hash, Line, Record, Seal},
@@ -18,7 +20,8 @@ use super::{
 };
 
 /// A line's name: `INCARNATION-NUMBER`, such as `1-301`.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct LineId {
     /// Which beginning of the trail.
     pub incarnation: u64,
@@ -36,6 +39,20 @@ impl fmt::Display for LineId {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a line of the audit trail is named by its incarnation and number, such as 1-301")]
 pub struct InvalidLineId;
+
+impl TryFrom<String> for LineId {
+    type Error = InvalidLineId;
+
+    fn try_from(text: String) -> Result<Self, InvalidLineId> {
+        text.parse()
+    }
+}
+
+impl From<LineId> for String {
+    fn from(id: LineId) -> Self {
+        id.to_string()
+    }
+}
 
 impl FromStr for LineId {
     type Err = InvalidLineId;
@@ -110,31 +127,35 @@ impl Audit {
             } else {
                 0
             };
-            for row in first..segment.count {
-                if most <= found.len() {
-                    return Ok(found);
-                }
-                found.extend(self.shared.line(segment, row)?);
+            let last = segment.count.min(first.saturating_add(most - found.len()));
+            found.extend(self.shared.lines(segment, first..last)?);
+            if most <= found.len() {
+                break;
             }
         }
         Ok(found)
     }
 
-    /// The newest lines about a patient, newest first, at most so many.
+    /// The newest lines about a patient, newest first, at most so many; only those before a line, if one is given.
     ///
     /// # Errors
     /// The disk's.
-    pub fn find_by_patient(&self, patient: &NhsNumber, most: usize) -> io::Result<Vec<Found>> {
+    pub fn find_by_patient(
+        &self,
+        patient: &NhsNumber,
+        before: Option<LineId>,
+        most: usize,
+    ) -> io::Result<Vec<Found>> {
         let is_theirs = |line: &Line| line.patient.as_ref() == Some(patient);
-        self.find(Column::Patients, patient_key(Some(patient)), most, is_theirs)
+        self.find((Column::Patients, patient_key(Some(patient))), before, most, is_theirs)
     }
 
-    /// The newest deeds of a user, newest first, at most so many.
+    /// The newest deeds of a user, newest first, at most so many; only those before a line, if one is given.
     ///
     /// # Errors
     /// The disk's.
-    pub fn find_by_user(&self, user: &str, most: usize) -> io::Result<Vec<Found>> {
-        self.find(Column::Users, key_of(user), most, |line| line.user == user)
+    pub fn find_by_user(&self, user: &str, before: Option<LineId>, most: usize) -> io::Result<Vec<Found>> {
+        self.find((Column::Users, key_of(user)), before, most, |line| line.user == user)
     }
 
     /// The proof that a line of this incarnation is among those that the newest checkpoint signed; none if it is not.
@@ -194,18 +215,20 @@ impl Audit {
 
     fn find(
         &self,
-        column: Column,
-        key: u64,
+        (column, key): (Column, u64),
+        before: Option<LineId>,
         most: usize,
         is_meant: impl Fn(&Line) -> bool,
     ) -> io::Result<Vec<Found>> {
         let mut found = Vec::new();
-        for segment in self.segments().iter().rev() {
+        for segment in self.segments().iter().rev().filter(|segment| segment.begins_before(before)) {
             for row in self.shared.rows_of(segment, column, key)?.into_iter().rev() {
                 if most <= found.len() {
                     return Ok(found);
                 }
-                found.extend(self.shared.line(segment, row)?.filter(|found| is_meant(&found.line)));
+                if segment.id_of(row).is_some_and(|id| before.is_none_or(|before| id < before)) {
+                    found.extend(self.shared.line(segment, row)?.filter(|found| is_meant(&found.line)));
+                }
             }
         }
         Ok(found)
@@ -226,6 +249,15 @@ impl Segment {
     fn holds(&self, id: LineId) -> bool {
         let from = self.before + 1;
         self.incarnation == id.incarnation && (from..from + self.count as u64).contains(&id.number)
+    }
+
+    fn begins_before(&self, id: Option<LineId>) -> bool {
+        id.is_none_or(|id| (self.incarnation, self.before + 1) < (id.incarnation, id.number))
+    }
+
+    fn id_of(&self, row: usize) -> Option<LineId> {
+        let number = self.before + 1 + u64::try_from(row).ok()?;
+        Some(LineId { incarnation: self.incarnation, number })
     }
 
     const fn last_id(&self) -> LineId {
@@ -266,17 +298,28 @@ impl Shared {
         let mut bytes = vec![0; FRAME_BYTES_MAX];
         let length = read_up_to(file.as_ref(), &mut bytes, u64::from(offset))?;
         bytes.truncate(length);
-        match Frame::read(&bytes) {
-            Some((Frame::Line(record, _), _)) => {
-                let Record { seal, line, .. } = *record;
-                Ok(Some(Found {
-                    id: LineId { incarnation: segment.incarnation, number: seal.number },
-                    seal,
-                    line,
-                }))
-            }
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a line of the audit trail is damaged")),
+        found_in(segment, Some(&bytes)).map(Some)
+    }
+
+    /// Some lines of a segment; those that are lost are left out.
+    fn lines(&self, segment: &Segment, rows: Range<usize>) -> io::Result<Vec<Found>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
+        let offsets: Vec<u32> = match &segment.rows {
+            Some(known) => known.offsets.get(rows).unwrap_or_default().to_vec(),
+            None => {
+                let from = offset_part(rows.start).from;
+                let bytes = self.read_part(&index_name(segment.number), from, rows.len() * 4)?;
+                bytes.as_chunks().0.iter().map(|offset| u32::from_le_bytes(*offset)).collect()
+            }
+        };
+        let length = usize::try_from(segment.length).map_err(io::Error::other)?;
+        let bytes = self.read_part(&file_name(segment.number), 0, length)?;
+        let there = offsets.into_iter().filter(|offset| *offset != 0);
+        there
+            .map(|offset| found_in(segment, bytes.get(usize::try_from(offset).unwrap_or(length)..)))
+            .collect()
     }
 
     /// The frames of a segment, as far as it is valid and whole.
@@ -284,5 +327,16 @@ impl Shared {
         let length = usize::try_from(segment.length).map_err(io::Error::other)?;
         let bytes = self.read_part(&file_name(segment.number), 0, length)?;
         Ok(super::scan::scan(&bytes).frames.into_iter().map(|(_, frame)| frame).collect())
+    }
+}
+
+/// The line that bytes of a segment begin with.
+fn found_in(segment: &Segment, bytes: Option<&[u8]>) -> io::Result<Found> {
+    match bytes.and_then(Frame::read) {
+        Some((Frame::Line(record, _), _)) => {
+            let Record { seal, line, .. } = *record;
+            Ok(Found { id: LineId { incarnation: segment.incarnation, number: seal.number }, seal, line })
+        }
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a line of the audit trail is damaged")),
     }
 }

@@ -1,12 +1,17 @@
 //! Checkpoints on their way to the centre, in the journal like everything else; and the alarms about the trail.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    access::audit::{Checkpoint, KeyName, Opened},
+    access::audit::{Checkpoint, KeyName, Opened, Verify, VerifyingKey},
     codec::cbor,
     domain::{
         audit::{CHECKPOINT_FORMAT, CHECKPOINT_KIND, Parcel},
@@ -15,7 +20,7 @@ use crate::{
     },
     flow::{alarm::AlarmCode, hub::Hub, matches::OWN_SYSTEM},
     journal::{Append, Identity, Lane, Verdict},
-    sys::disk::{read_file, replace_file},
+    sys::disk::{Disk, read_file, replace_file},
 };
 
 use super::{Audit, AuditStopped, LineId, read::Stretch};
@@ -146,10 +151,8 @@ impl Audit {
 
     /// The newest checkpoint that was journalled; none if that is not known.
     pub(super) fn anchored(&self) -> Option<Checkpoint> {
-        let bytes = read_file(self.parts.disk.as_ref(), &self.anchored_path(), ANCHORED_BYTES_MAX).ok()?;
-        let key = (self.parts.signer)().ok()?;
-        let note = String::from_utf8(bytes).ok()?;
-        Some(Opened::read(&note, key.key(), self.parts.verify).ok()?.checkpoint)
+        let signer = (self.parts.signer)().ok()?;
+        anchored(self.parts.disk.as_ref(), &self.parts.directory, signer.key(), self.parts.verify)
     }
 
     fn set_anchored(&self, note: &str) -> io::Result<()> {
@@ -159,6 +162,18 @@ impl Audit {
     fn anchored_path(&self) -> PathBuf {
         self.parts.directory.join(ANCHORED)
     }
+}
+
+/// The newest checkpoint of a trail that was journalled, as its folder says.
+pub(super) fn anchored(
+    disk: &dyn Disk,
+    directory: &Path,
+    key: &VerifyingKey,
+    verify: Verify,
+) -> Option<Checkpoint> {
+    let bytes = read_file(disk, &directory.join(ANCHORED), ANCHORED_BYTES_MAX).ok()?;
+    let note = String::from_utf8(bytes).ok()?;
+    Some(Opened::read(&note, key, verify).ok()?.checkpoint)
 }
 
 /// The same for the same checkpoint: it may be journalled twice, and counts once.

@@ -3,6 +3,8 @@
 
 use std::{io, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     access::audit::{
         Checkpoint, Contradiction, Hash, Moment, Opened, Standing, Tree, Verify, VerifyingKey,
@@ -24,7 +26,7 @@ use super::{
 const FAULTS_MAX: usize = 100;
 
 /// Something that is not as it was written.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Fault {
     /// Behind which line: `INCARNATION-NUMBER`, number 0 at the beginning.
     pub behind: String,
@@ -33,7 +35,7 @@ pub struct Fault {
 }
 
 /// What verifying found.
-#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Report {
     /// Lines that were verified.
     pub lines: u64,

@@ -6,8 +6,13 @@ use anyhow::Context;
 
 use crate::{
     domain::ids::HubId,
-    flow::audit::{Audit, FileSigner, Options, Parts, Report, verify_at_rest, verify_signature},
-    sys::{clock::Clock, counter::FileCounter, disk::RealDisk, signing::FileKey},
+    flow::audit::{Audit, FileSigner, Options, Parts, Report, verify_at_rest},
+    sys::{
+        clock::Clock,
+        counter::FileCounter,
+        disk::RealDisk,
+        signing::{self, FileKey},
+    },
 };
 
 use super::hub::RunningHub;
@@ -43,7 +48,7 @@ impl RunningHub {
             clock: Arc::clone(clock),
             counter: Arc::new(FileCounter::new(directory.join(COUNTER))),
             signer: Box::new(move || FileSigner::open_or_make(&key)),
-            verify: verify_signature,
+            verify: signing::verify,
             options: Options::default(),
             directory,
         };

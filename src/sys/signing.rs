@@ -13,6 +13,8 @@ use std::{
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 
+/// Ed25519 (RFC 8032) in C2SP signed-note: keys of 32 bytes, signatures of 64.
+pub const ED25519_NUMBER: u8 = 1;
 /// An Ed25519 key in PKCS #8 is shorter, in bytes.
 const KEY_BYTES_MAX: u64 = 4 << 10;
 
@@ -90,8 +92,12 @@ impl fmt::Debug for FileKey {
     }
 }
 
-/// Whether an Ed25519 signature is a key's.
-pub fn verify_ed25519(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+/// Whether a signature is a key's; never if the algorithm is unknown.
+pub fn verify(algorithm: u8, public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    algorithm == ED25519_NUMBER && verify_ed25519(public, message, signature)
+}
+
+fn verify_ed25519(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let key = ParsedPublicKey::new(&ED25519, public);
     key.is_ok_and(|key| key.verify_sig(message, signature).is_ok())
 }
@@ -138,5 +144,7 @@ mod tests {
         ));
         assert!(verify_ed25519(&public, &[0x72], &signature));
         assert!(!verify_ed25519(&public, &[0x73], &signature));
+        assert!(verify(ED25519_NUMBER, &public, &[0x72], &signature));
+        assert!(!verify(2, &public, &[0x72], &signature));
     }
 }

@@ -111,21 +111,16 @@ pub trait Signer: fmt::Debug + Send + Sync {
 #[error("the audit trail's key cannot sign")]
 pub struct SignFailed;
 
-/// Says whether a signature of a message is a key's.
-pub type Verify = fn(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool;
+/// Says whether a signature of a message is a key's: algorithm, public key, message, signature.
+pub type Verify = fn(u8, &[u8], &[u8], &[u8]) -> bool;
 
 /// A public key with its algorithm's number in C2SP signed-note.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifyingKey {
-    /// Which algorithm: [`VerifyingKey::ED25519`] is the only one yet; a TPM's P-256 would be the second.
+    /// Which algorithm: 1 is Ed25519, and the only one yet; a TPM's P-256 would be the second.
     pub algorithm: u8,
     /// The key's bytes.
     pub public: Vec<u8>,
-}
-
-impl VerifyingKey {
-    /// Ed25519 (RFC 8032): a key of 32 bytes.
-    pub const ED25519: u8 = 1;
 }
 
 /// A key with the name of its hub, as it is pinned and written: `polygate/HUB+ID+BASE64` (C2SP signed-note).
@@ -208,7 +203,9 @@ impl Opened {
     pub fn read(note: &str, key: &VerifyingKey, verify: Verify) -> Result<Self, NoteError> {
         let (checkpoint, text, signed) = parts(note).ok_or(NoteError::Form)?;
         let (id, signature) = signed.split_first_chunk::<KEY_ID_BYTES>().ok_or(NoteError::Form)?;
-        if *id != KeyName::of(&checkpoint.hub, key).id() || !verify(key, text.as_bytes(), signature) {
+        if *id != KeyName::of(&checkpoint.hub, key).id()
+            || !verify(key.algorithm, &key.public, text.as_bytes(), signature)
+        {
             return Err(NoteError::Signature);
         }
         Ok(Self { checkpoint })

@@ -4,7 +4,7 @@ use std::{io, path::Path, sync::Arc};
 
 use crate::{
     access::audit::{SignFailed, Signer, VerifyingKey},
-    sys::signing::{FileKey, verify_ed25519},
+    sys::signing::{ED25519_NUMBER, FileKey},
 };
 
 /// Signs with a key in a file.
@@ -17,7 +17,7 @@ pub struct FileSigner {
 impl FileSigner {
     /// Signs with this key.
     pub fn new(pair: FileKey) -> Self {
-        let key = VerifyingKey { algorithm: VerifyingKey::ED25519, public: pair.public().to_vec() };
+        let key = VerifyingKey { algorithm: ED25519_NUMBER, public: pair.public().to_vec() };
         Self { pair, key }
     }
 
@@ -38,9 +38,4 @@ impl Signer for FileSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignFailed> {
         Ok(self.pair.sign(message))
     }
-}
-
-/// Whether a signature is a key's; never if its algorithm is unknown.
-pub fn verify_signature(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
-    key.algorithm == VerifyingKey::ED25519 && verify_ed25519(&key.public, message, signature)
 }

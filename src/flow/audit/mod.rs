@@ -29,13 +29,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     access::audit::{Checkpoint, Hash, Line, Opened, Signer, Standing, Verify},
     domain::{ids::HubId, time::Timestamp},
-    sys::{clock::Clock, counter::Counter, disk::Disk},
+    sys::{clock::Clock, counter::Counter, disk::Disk, signing},
 };
 
 use shared::Shared;
 use writer::Request;
 
-pub use key::{FileSigner, verify_signature};
+pub use key::FileSigner;
 pub use log::{Options, Room};
 pub use read::{Found, InvalidLineId, LineId, Proof};
 pub use shared::Signed;
@@ -263,7 +263,7 @@ fn verify_until(
     signer: &dyn Signer,
     (anchor, until): (Option<&str>, Option<(u64, u64)>),
 ) -> io::Result<Report> {
-    let (key, verify) = (signer.key(), verify_signature);
+    let (key, verify): (_, Verify) = (signer.key(), signing::verify);
     let mut anchors: Vec<Checkpoint> = ship::anchored(disk, directory, key, verify).into_iter().collect();
     if let Some(note) = anchor {
         let opened = Opened::read(note, key, verify);

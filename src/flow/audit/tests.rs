@@ -77,7 +77,7 @@ impl Bench {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             counter: Arc::clone(&self.counter) as Arc<dyn Counter>,
             signer: Box::new(move || Ok(Arc::clone(&signer))),
-            verify: verify_signature,
+            verify: signing::verify,
             options: self.options,
         }
     }
@@ -118,7 +118,7 @@ fn verify_disk(
     key: &VerifyingKey,
     anchors: &[Checkpoint],
 ) -> Report {
-    let what = Verification { disk, directory, hub, key, verify: verify_signature, anchors, until: None };
+    let what = Verification { disk, directory, hub, key, verify: signing::verify, anchors, until: None };
     verify::verify(&what).unwrap()
 }
 
@@ -146,8 +146,8 @@ fn line(number: usize) -> Line {
 fn written(bench: &Bench, lines: usize) -> Checkpoint {
     let mut log = bench.open(None).unwrap();
     let mut newest = None;
-    for first in (0..lines).step_by(50) {
-        log.commit((first..lines.min(first + 50)).map(line).collect()).unwrap();
+    for first in (0..lines).step_by(5) {
+        log.commit((first..lines.min(first + 5)).map(line).collect()).unwrap();
         if first % 200 == 0 {
             newest = Some(log.checkpoint().unwrap());
         }
@@ -234,7 +234,7 @@ fn files(disk: &SimulatedDisk) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
 #[test]
 fn every_flipped_bit_of_a_thousand_lines_is_detected() {
     let mut bench = Bench::new("north");
-    bench.options.segment_bytes = 8 << 10;
+    bench.options.segment_bytes = 7 << 10;
     written(&bench, 1_000);
     let every_bit = std::env::var_os("POLYGATE_AUDIT_EVERY_BIT").is_some();
     let files = files(&bench.disk);
@@ -243,7 +243,7 @@ fn every_flipped_bit_of_a_thousand_lines_is_detected() {
         directory: Path::new(FOLDER),
         hub: &bench.hub,
         key: bench.signer.key(),
-        verify: verify_signature,
+        verify: signing::verify,
         anchors: &[],
         until: None,
     };
@@ -260,7 +260,13 @@ fn every_flipped_bit_of_a_thousand_lines_is_detected() {
     let flips = std::sync::atomic::AtomicU64::new(0);
     let work = |((number, lines, index), before): (&(u64, Vec<u8>, Vec<u8>), &Pass<'_>)| {
         for at in 0..lines.len() + index.len() {
-            let bits = if every_bit { 0..8 } else { at % 8..at % 8 + 1 };
+            // Most of a header's page is zeros, which are compared like all else.
+            let is_padding = (300..HEADER_BYTES).contains(&at) && at % 16 != 0;
+            let bits = match (every_bit, is_padding) {
+                (true, _) => 0..8,
+                (false, true) => continue,
+                (false, false) => at % 8..at % 8 + 1,
+            };
             for bit in bits {
                 let (mut lines, mut index) = (lines.clone(), index.clone());
                 match lines.get_mut(at) {

@@ -192,6 +192,22 @@ impl Store {
         }
     }
 
+    /// Gives out what a hub's checkpoints of its audit trail carry, oldest first as far as the store knows, until `each`
+    /// returns false.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn checkpoints(
+        &self,
+        hub: &HubId,
+        each: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.checkpoints(hub, each),
+            Self::Postgres(store) => store.checkpoints(hub, each).await,
+        }
+    }
+
     /// Ends in good order.
     pub async fn close(&self) {
         if let Self::Embedded(store) = self {

@@ -37,6 +37,7 @@ fn post(messages: &[Vec<u8>], service: &str) -> Value {
         services: vec![service.to_owned()],
         name: "Soho".to_owned(),
         message_bytes_max: MESSAGE_BYTES_MAX,
+        booking: None,
     };
     let router = Bars::new(Arc::clone(&hub.hub), hub.link("bars"), options).router();
     let answers: Vec<Value> = runtime.block_on(async {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{fhir::hold_to, support::hub::NOW};
 
-const SERVICE: Service<'_> = Service { name: "Soho", id: "2000011147" };
+const SERVICE: Service<'_> = Service { name: "Soho", id: "2000011147", books: true };
 
 /// Each message that the sender can make of some people, in the order they would be sent.
 fn sent() -> Vec<Value> {
@@ -37,8 +37,8 @@ fn what_a_sender_sends_is_r4() {
 #[test]
 fn what_a_receiver_answers_is_r4() {
     let mut answers: Vec<Value> =
-        sent().iter().map(|body| accepted(&read(body).unwrap(), SERVICE, NOW)).collect();
-    answers.push(capabilities(SERVICE.name, NOW));
+        sent().iter().map(|body| accepted(&read(body).unwrap(), SERVICE, None, NOW)).collect();
+    answers.push(capabilities(SERVICE, NOW));
     answers.push(definitions(SERVICE, "/fhir/r4/MessageDefinition?context=x", NOW));
     let refusals: [fn(&'static str) -> Refusal; 14] = [
         Refusal::required,

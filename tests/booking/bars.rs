@@ -158,8 +158,10 @@ async fn a_slot_is_found_booked_read_and_cancelled_and_sold_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_the_hub_holds_is_told_and_booked() {
     let mut ground = Ground::start().await;
-    assert_eq!(ground.slots.len(), 5 * 4, "five mornings of four times, each time once");
-    assert!(ground.slots.iter().all(|slot| slot.id.starts_with("feet-am.")), "{:?}", ground.slots);
+    let of = |session: &str| ground.slots.iter().filter(|slot| slot.id.starts_with(session)).count();
+    let (own, shared) = (of("feet-am."), of("feet-shared."));
+    assert_eq!((own, shared), (5 * 4, 1), "five mornings of four times, each time once, and Saturday");
+    assert_eq!(own + shared, ground.slots.len(), "{:?}", ground.slots);
     // The desk sees more: what is another's to sell, and what is not for senders.
     let all = SlotSearch { from: NOW, until: later(7 * DAY), ..SlotSearch::default() };
     let all = ground.desk.front.slots(&reception(), &all).await.unwrap().offers;
@@ -185,13 +187,36 @@ async fn only_what_the_hub_holds_is_told_and_booked() {
             "/Slot?status=free&start=ge{NOW}&start=le{}&Schedule.actor:HealthcareService={wanted}&_include=Slot:schedule",
             later(14 * DAY)
         );
-        assert_eq!(ground.get(&path).await.1["total"], 10 * 4, "{wanted}");
+        assert_eq!(ground.get(&path).await.1["total"], 10 * 4 + 2, "{wanted}");
     }
     for wanted in ["status=busy", "status=free&schedule.actor:healthcareservice=blood"] {
         let path = format!("/Slot?{wanted}&start=ge{NOW}&start=le{}&_include=Slot:schedule", later(DAY));
         let (status, bundle) = ground.get(&path).await;
         assert_eq!((status, &bundle["total"]), (200, &json!(0)), "{wanted}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_has_gone_elsewhere_is_not_promised_and_nothing_of_it_stays() {
+    let mut ground = Ground::start().await;
+    let offered = ground.slots.iter().find(|slot| slot.id.starts_with("feet-shared.")).unwrap().clone();
+    let (time, place) = offered.id.rsplit_once('.').unwrap();
+    assert_eq!(place, "1");
+    let gone = Slot { id: format!("{time}.2"), ..offered.clone() };
+    let sent = ground.sender.booking_of(&gone, &Person::of(1), PRACTICE, NOW);
+    for _ in 0..2 {
+        let (status, answer) = ground.post(&sent).await;
+        assert_eq!((status, code(&answer)), (409, ("REC_CONFLICT", "conflict")));
+    }
+    let board = ground.board();
+    assert!(board.provisional.is_empty() && board.tasks.is_empty() && ground.booked().is_empty());
+    // A move to it leaves the appointment where it was.
+    let id = ground.book(&offered, 2).await;
+    let moved = ground.sender.move_to(&gone, &id, &Person::of(2), PRACTICE, later(1));
+    let (status, answer) = ground.post(&moved).await;
+    assert_eq!((status, code(&answer).0), (409, "REC_CONFLICT"));
+    assert_eq!(ground.at_desk(&id).standing, Standing::Firm);
+    assert!(ground.board().provisional.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

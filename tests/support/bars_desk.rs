@@ -73,7 +73,8 @@ pub struct BarsDesk {
 
 impl BarsDesk {
     /// A hub with podiatry, which senders may book, and blood tests, which they may not. Of podiatry's sessions one is in
-    /// the hub's hands, two people at a time; of the other the centre has every place.
+    /// the hub's hands, two people at a time; of the second the centre has every place, and of the third, on Saturdays,
+    /// one of two.
     pub async fn start() -> Self {
         let hub = InnerHub::start();
         let options = Options {
@@ -82,6 +83,14 @@ impl BarsDesk {
                 sessions: vec![
                     Session { places: 2, ..session("feet-am", "feet", 9) },
                     session("blood-am", "blood", 9),
+                    Session {
+                        days: vec![Day::Saturday],
+                        until: time(9, 30, 0, 0),
+                        places: 2,
+                        allotments: vec![(Owner::Centre, 1)],
+                        sell_by_hours: 1,
+                        ..session("feet-shared", "feet", 9)
+                    },
                     Session {
                         allotments: vec![(Owner::Centre, 4)],
                         sell_by_hours: 1,

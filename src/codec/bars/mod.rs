@@ -18,6 +18,7 @@ mod slots;
 pub use answer::{Service, accepted, capabilities, definitions};
 pub use appointments::{appointment, appointments};
 pub use headers::{HEADERS_MIRRORED, Heard, heard, is_acceptable};
+pub use id::is_uuid;
 pub use message::{Deed, Event, Message, RESOURCES_MAX, essence, read};
 pub use outcome::Refusal;
 pub use query::{Include, SlotsWanted, patient_wanted};

@@ -7,7 +7,7 @@ use crate::{
     domain::{nhs_number::NhsNumber, slot::SEARCH_MAX, time::Timestamp},
 };
 
-use super::{NHS_NUMBER, Refusal};
+use super::{NHS_NUMBER, Refusal, id::is_fhir_id};
 
 /// The longest query read, in bytes: the fullest search of the standard has 400.
 const QUERY_BYTES_MAX: usize = 4096;
@@ -75,7 +75,7 @@ impl SlotsWanted {
                 "start" => bound(&value, &mut from, &mut until)?,
                 "schedule.actor:healthcareservice" => {
                     let id = value.rsplit(['|', '/']).next().unwrap_or_default().trim().to_owned();
-                    if id.is_empty() || service.replace(id).is_some() {
+                    if !is_fhir_id(&id) || service.replace(id).is_some() {
                         return Err(Refusal::value("Schedule.actor:HealthcareService is not one service"));
                     }
                 }
@@ -113,8 +113,8 @@ impl SlotsWanted {
     /// The search as it was understood, for the answer to say.
     pub fn query(&self) -> String {
         let status = if self.free { "free" } else { "busy" };
-        let service = self.service.as_ref().filter(|id| id.bytes().all(is_plain));
-        let service = service.map(|id| format!("&Schedule.actor:HealthcareService={id}")).unwrap_or_default();
+        let service = self.service.as_ref().map(|id| format!("&Schedule.actor:HealthcareService={id}"));
+        let service = service.unwrap_or_default();
         let named = Include::ALL.iter().filter(|(one, _)| self.include.contains(one));
         let include: String = named.map(|(_, words)| format!("&_include={words}")).collect();
         format!("status={status}&start=ge{}&start=le{}{service}{include}", self.from, self.until)
@@ -199,10 +199,6 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +246,7 @@ mod tests {
             (format!("status=free&start=%ZZ&{include}"), (400, "value")),
             (format!("status=free&start=%FF&{include}"), (400, "value")),
             (format!("status=free&{START}&Schedule.actor:HealthcareService=&{include}"), (400, "value")),
+            (format!("status=free&{START}&Schedule.actor:HealthcareService=a%20b&{include}"), (400, "value")),
             (
                 format!("status=free&start=ge2026-11-19T09:00:00Z&start=le2026-12-19T09:00:00Z&{include}"),
                 (422, "too-costly"),

@@ -79,9 +79,12 @@ impl SlotNamed<'_> {
         slot_of(self.id?, home)
     }
 
-    /// Whether this is what the slot is called.
+    /// Whether this is what the slot is called. An id as we give them says which; without one its name does.
     pub fn is(&self, slot: &SlotId) -> bool {
-        self.id.is_some_and(|id| id == slot_id(slot)) || self.reference.eq_ignore_ascii_case(&slot_name(slot))
+        match self.slot(&slot.home) {
+            Some(named) => named == *slot,
+            None => self.reference.eq_ignore_ascii_case(&slot_name(slot)),
+        }
     }
 
     /// Whether it may be one of this receiver's: an id as it gives them, or a name.

@@ -231,7 +231,7 @@ impl Bookable {
         for service in &self.services {
             found.extend(self.find(heard, service, from, until).await?.0);
         }
-        let offers: Option<Vec<Offer>> = named.iter().map(|one| offer_of(one, &self.hub, &found)).collect();
+        let offers: Option<Vec<Offer>> = named.iter().map(|one| offer_of(one, &found)).collect();
         let Some(offers) = offers else {
             return Err(self.why_not_offered(&named, from));
         };
@@ -284,15 +284,11 @@ impl Bookable {
 const OTHER_TIMES: Refusal = Refusal::invariant("The Appointment's times are not those of its Slots");
 
 /// What is offered under a name. At one time of a session one place is offered, and others may have been named before.
-fn offer_of(named: &SlotNamed<'_>, home: &HubId, found: &[Offer]) -> Option<Offer> {
-    let known = named.slot(home);
+fn offer_of(named: &SlotNamed<'_>, found: &[Offer]) -> Option<Offer> {
     found.iter().find_map(|offer| {
         let OfferKey::Token(slot) = &offer.key else { return None };
         let at = |place| SlotId { place, ..slot.clone() };
-        let place = match &known {
-            Some(known) => (at(known.place) == *known).then_some(known.place),
-            None => (1..=PLACES_MAX).find(|place| named.is(&at(*place))),
-        };
+        let place = (1..=PLACES_MAX).find(|place| named.is(&at(*place)));
         place.map(|place| Offer { key: OfferKey::Token(at(place)), ..offer.clone() })
     })
 }

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -347,9 +347,13 @@ fn refused(outcome: Outcome) -> Refusal {
 /// Addresses of the standard that this receiver does not serve, and those that are none.
 fn elsewhere(method: &Method, path: &str, books: bool) -> Refusal {
     let kind = path.split('/').next().unwrap_or_default();
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     match kind {
         "metadata" | "MessageDefinition" => Refusal::method("This address takes GET"),
         "Slot" if books => Refusal::method("This address takes GET"),
+        "Appointment" if books && (*method == Method::HEAD || !known.contains(method)) => {
+            Refusal::method("This address takes GET")
+        }
         "$process-message" => Refusal::method("This address takes POST"),
         "Appointment" | "ServiceRequest" if [Method::GET, Method::HEAD].contains(method) => {
             Refusal::not_implemented("Requests cannot be read back from this receiver")
@@ -368,34 +372,37 @@ fn elsewhere(method: &Method, path: &str, books: bool) -> Refusal {
 async fn answer(State(bars): State<Arc<Bars>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answered = bars.ask(&parts, body).await;
-    let known =
-        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = match answered {
         Ok(value) => (StatusCode::OK, value.to_string()).into_response(),
-        Err(refusal) => {
-            tracing::debug!(
-                code = refusal.code,
-                issue = refusal.issue,
-                says = refusal.says,
-                "BaRS request refused"
-            );
-            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut response = (status, refusal.outcome(known("x-request-id")).to_string()).into_response();
-            if matches!(refusal.status, 429 | 503) {
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER_SECONDS));
-            }
-            response
-        }
+        Err(refusal) => refuse(refusal, known("x-request-id").unwrap_or_default(), parts.uri.path()),
     };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(JSON));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in HEADERS_MIRRORED {
-        if let Some(value) = parts.headers.get(name) {
+        if let Some(value) = parts.headers.get(name)
+            && known(name).is_some_and(bars::is_uuid)
+        {
             headers.insert(name, value.clone());
         }
+    }
+    response
+}
+
+fn refuse(refusal: Refusal, request: &str, path: &str) -> Response {
+    tracing::debug!(code = refusal.code, issue = refusal.issue, says = refusal.says, "BaRS request refused");
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, refusal.outcome(request).to_string()).into_response();
+    let more = match refusal.status {
+        429 | 503 => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
+        // RFC 9110, section 15.5.6.
+        405 if path.ends_with("$process-message") => Some((header::ALLOW, "POST")),
+        405 => Some((header::ALLOW, "GET")),
+        _ => None,
+    };
+    if let Some((name, value)) = more {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

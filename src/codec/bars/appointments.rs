@@ -87,3 +87,105 @@ fn participants(appointment: &Appointment) -> Value {
     add("Practitioner", appointment.clinician.as_ref().map_or("", |clinician| clinician.name.as_str()));
     Value::Array(participants)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        booking::{AppointmentId, Cancellation, CancelledBy, Channel, Needs, Person, SlotId, WhyProvisional},
+        nhs_number::NhsNumber,
+        slot::Place,
+    };
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn booked() -> Appointment {
+        let slot = SlotId {
+            home: "soho".parse().unwrap(),
+            session: "feet-am".parse().unwrap(),
+            start: NOW,
+            place: 1,
+        };
+        Appointment {
+            id: AppointmentId(7),
+            person: Person {
+                nhs_number: NhsNumber::parse("9990000018").ok(),
+                family_name: "Canaryname".to_owned(),
+                telephone: "020 7946 0999".to_owned(),
+                ..Person::default()
+            },
+            service: "feet".parse().unwrap(),
+            service_name: "Podiatry".to_owned(),
+            keys: vec![OfferKey::Token(slot)],
+            system: "hub".to_owned(),
+            hub: "soho".parse().unwrap(),
+            start: NOW,
+            end: Timestamp(NOW.0 + 1_800_000),
+            channel: Channel::InPerson,
+            clinician: None,
+            place: Place { name: "Soho".to_owned(), ..Place::default() },
+            room: String::new(),
+            organisation: "Soho".to_owned(),
+            telephone: String::new(),
+            description: "Canaryword".to_owned(),
+            comment: "Canaryword".to_owned(),
+            needs: Needs { adjustments: "Canaryword".to_owned(), ..Needs::default() },
+            standing: Standing::Firm,
+            attendance: Attendance::Expected,
+            made: NOW,
+            made_by: "reception-1".to_owned(),
+            made_at: "soho".parse().unwrap(),
+            visit: None,
+            replaces: None,
+            changes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_appointment_tells_when_and_where_and_for_which_number_and_no_more() {
+        let resource = appointment(&booked());
+        assert_eq!(resource["id"], "00000000-0000-0000-0000-000000000007");
+        assert_eq!(resource["slot"][0]["reference"], "Slot/feet-am.mwm0nk74.1");
+        assert_eq!(resource["participant"][0]["actor"]["identifier"]["value"], "9990000018");
+        let text = resource.to_string();
+        for secret in ["Canary", "7946", "reception-1"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        let nameless = Appointment { person: Person::default(), keys: Vec::new(), ..booked() };
+        let resource = appointment(&nameless);
+        assert!(resource["participant"][0]["actor"]["display"].is_string() && resource.get("slot").is_none());
+    }
+
+    #[test]
+    fn each_standing_has_its_word() {
+        let cancellation = Cancellation {
+            by: CancelledBy::Patient,
+            reason: "Cannot come".to_owned(),
+            at: NOW,
+            told: true,
+            reference: None,
+        };
+        let provisional =
+            Standing::Provisional { why: WhyProvisional::OwnedElsewhere, attempts: 0, retry: NOW };
+        for (standing, attendance, expected) in [
+            (Standing::Firm, Attendance::Expected, "booked"),
+            (Standing::Firm, Attendance::Arrived, "arrived"),
+            (Standing::Firm, Attendance::In, "checked-in"),
+            (Standing::Firm, Attendance::Done, "fulfilled"),
+            (Standing::Firm, Attendance::DidNotAttend, "noshow"),
+            (provisional, Attendance::Expected, "pending"),
+            (Standing::Failed { why: String::new() }, Attendance::Expected, "cancelled"),
+            (Standing::Cancelled(cancellation), Attendance::Arrived, "cancelled"),
+        ] {
+            let one = Appointment { standing, attendance, ..booked() };
+            assert_eq!(appointment(&one)["status"], expected);
+        }
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_has_no_entries() {
+        let bundle = appointments(&[], "/fhir/r4/Appointment", NOW);
+        assert_eq!((&bundle["total"], bundle.get("entry")), (&json!(0), None));
+        assert_eq!(appointments(&[booked()], "", NOW)["entry"][0]["search"]["mode"], "match");
+    }
+}

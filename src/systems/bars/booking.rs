@@ -36,9 +36,14 @@ const MOVES_MAX: usize = 20;
 /// The longest code of an organisation that is put down.
 const ORGANISATION_CHARACTERS_MAX: usize = 20;
 
-/// Somebody else has the slot. Nothing is wrong with the message.
-pub(super) const TAKEN: Refusal = Refusal::conflict("The slot is not free any more: look for another");
+const TAKEN: Refusal = Refusal::conflict("The slot is not free any more: look for another");
 const NO_MORE: Refusal = Refusal::conflict("The appointment does not stand any more");
+const HERE: Refusal = Refusal::conflict("The patient is here already, or was: call the service");
+
+/// Whether a message was refused for what has happened at the desk meanwhile, and nothing is wrong with it.
+pub(super) fn is_overtaken(refusal: Refusal) -> bool {
+    [TAKEN, NO_MORE, HERE].contains(&refusal)
+}
 
 /// What may be booked over BaRS, and where.
 #[derive(Clone)]
@@ -326,7 +331,7 @@ fn is_about(message: &Message<'_>, appointment: &Appointment) -> bool {
 fn check_not_here(appointment: &Appointment) -> Result<(), Refusal> {
     match appointment.attendance {
         Attendance::Expected => Ok(()),
-        _ => Err(Refusal::conflict("The patient is here already, or was: call the service")),
+        _ => Err(HERE),
     }
 }
 
@@ -344,7 +349,7 @@ fn asker(heard: &Heard) -> Practitioner {
 }
 
 /// A code that can stand in logs and on pages, whatever was sent.
-fn organisation(heard: &Heard) -> String {
+pub(super) fn organisation(heard: &Heard) -> String {
     let legal = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
     heard.organisation.chars().filter(legal).take(ORGANISATION_CHARACTERS_MAX).collect()
 }

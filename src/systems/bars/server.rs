@@ -38,7 +38,7 @@ use crate::{
 
 use super::{
     BOOKED, FORMAT,
-    booking::{Bookable, TAKEN},
+    booking::{Bookable, is_overtaken, organisation},
     translate,
 };
 
@@ -158,12 +158,12 @@ impl Bars {
             }
             Wanted::Appointments => {
                 let found = bookable.appointments_of(patient_wanted(query)?);
-                tracing::info!(by = heard.organisation, count = found.len(), "appointments told over BaRS");
+                tracing::info!(by = organisation(heard), count = found.len(), "appointments told over BaRS");
                 Ok(bars::appointments(&found, &format!("{BASE}/Appointment"), now))
             }
             Wanted::Appointment(id) => {
                 let found = bookable.appointment(id)?;
-                tracing::info!(by = heard.organisation, appointment = %found.id, "appointment told over BaRS");
+                tracing::info!(by = organisation(heard), appointment = %found.id, "appointment told over BaRS");
                 Ok(bars::appointment(&found))
             }
         }
@@ -212,7 +212,7 @@ impl Bars {
                     self.link.answered(0, 0, 1, self.hub.now());
                 }
                 // A repetition was kept at its first time, and what may come again will. Who lost a race did no wrong.
-                if !refusal.is_temporary() && refusal.issue != "duplicate" && refusal != TAKEN {
+                if !refusal.is_temporary() && refusal.issue != "duplicate" && !is_overtaken(refusal) {
                     self.keep_aside(raw, source_id, refusal.says).await;
                 }
                 Err(refusal)

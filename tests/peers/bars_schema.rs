@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use polygate::systems::simulator::{bars::SimulatedReferrer, people::Person};
+use polygate::systems::simulator::{
+    bars::{SimulatedReferrer, Taken},
+    people::Person,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -56,7 +59,10 @@ async fn known(desk: &BarsDesk, sender: &mut SimulatedReferrer) -> Value {
         sent.push(sender.booking_of(slot, &Person::of(number), "F86001", NOW));
     }
     let (taken, _) = sender.deliver(&desk.client, &sent[0]).await;
-    let polygate::systems::simulator::bars::Taken::Recorded(id) = taken else { panic!("{taken:?}") };
+    let id = match taken {
+        Taken::Recorded(id) => id,
+        other => unreachable!("{other:?}"),
+    };
     sent.push(sender.move_to(&slots[8], &id, &Person::of(0), "F86001", until));
     sent.push(sender.cancellation(&id, &Person::of(0), "F86001", until, until));
     sent.push(sender.referral(&Person::of(9), "F86001", NOW));

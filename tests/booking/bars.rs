@@ -11,7 +11,7 @@ use polygate::{
     domain::{
         actor::Practitioner,
         booking::{
-            Appointment, AppointmentId, Attendance, Board, CancelledBy, Deed, Done, Needs, OfferKey,
+            Appointment, AppointmentId, Attendance, Board, CancelledBy, Deed, Done, Needs, Offer, OfferKey,
             Person as Patient, RequestId, SlotSearch, Standing, VisitPart,
         },
         time::Timestamp,
@@ -100,6 +100,21 @@ impl Ground {
         self.desk.front.appointment(appointment_of(id).unwrap()).unwrap()
     }
 
+    /// Has the desk do what a message asks, without the message.
+    async fn book_at_desk(&self, session: &str, start: &str, sent: &Sent) -> Appointment {
+        let id = appointment_of(&read(&sent.body).unwrap().focus_id).unwrap();
+        let search = SlotSearch { from: NOW, until: later(7 * DAY), ..SlotSearch::default() };
+        let offers = self.desk.front.slots(&reception(), &search).await.unwrap().offers;
+        let is_meant = |offer: &Offer| {
+            let key = matches!(&offer.key, OfferKey::Token(slot) if slot.session.as_str() == session);
+            key && offer.start.to_string() == start
+        };
+        let offer = offers.into_iter().find(is_meant).unwrap();
+        let deed = Deed::Book(part(&Person::of(1), offer.key));
+        self.desk.front.perform(&reception(), RequestId(id.0), deed).await.unwrap();
+        self.desk.front.appointment(id).unwrap()
+    }
+
     async fn cancel_at_desk(&self, appointment: AppointmentId) {
         let deed = Deed::Cancel { appointment, by: CancelledBy::Provider, reason: "Test".to_owned() };
         self.desk.front.perform(&reception(), RequestId(appointment.0 ^ 1), deed).await.unwrap();
@@ -114,6 +129,20 @@ impl Ground {
 fn focus(answer: &Value) -> &Value {
     assert_eq!(answer["entry"][0]["resource"]["response"]["code"], "ok", "{answer}");
     &answer["entry"][1]["resource"]
+}
+
+fn part(person: &Person, key: OfferKey) -> VisitPart {
+    VisitPart {
+        person: Patient {
+            nhs_number: Some(person.nhs_number),
+            family_name: person.family_name.to_owned(),
+            ..Patient::default()
+        },
+        keys: vec![key],
+        description: String::new(),
+        comment: String::new(),
+        needs: Needs::default(),
+    }
 }
 
 fn reception() -> Practitioner {
@@ -295,26 +324,21 @@ async fn a_message_that_was_carried_out_and_not_kept_is_answered_when_it_comes_a
     let slot = ground.slots[0].clone();
     let sent = ground.sender.booking_of(&slot, &Person::of(1), PRACTICE, NOW);
     // The power went between the desk's act and the message: the desk knows, and the message is not kept.
-    let id = appointment_of(&read(&sent.body).unwrap().focus_id).unwrap();
-    let search = SlotSearch { from: NOW, until: later(DAY), ..SlotSearch::default() };
-    let offers = ground.desk.front.slots(&reception(), &search).await.unwrap().offers;
-    let offer = offers
-        .into_iter()
-        .find(|offer| offer.start.to_string() == slot.start && offer.service.as_str() == "feet");
-    let part = VisitPart {
-        person: Patient {
-            nhs_number: Some(Person::of(1).nhs_number),
-            family_name: Person::of(1).family_name.to_owned(),
-            ..Patient::default()
-        },
-        keys: vec![offer.unwrap().key],
-        description: String::new(),
-        comment: String::new(),
-        needs: Needs::default(),
-    };
-    ground.desk.front.perform(&reception(), RequestId(id.0), Deed::Book(part)).await.unwrap();
+    let made = ground.book_at_desk("feet-am", &slot.start, &sent).await;
+    assert_eq!(made.standing, Standing::Firm);
     let (status, answer) = ground.post(&sent).await;
     assert_eq!((status, &focus(&answer)["status"]), (200, &json!("booked")), "{answer}");
+    assert_eq!((ground.booked().len(), ground.kept()), (1, 1));
+
+    // Or before the desk let go of what it could not promise.
+    let lent = "2026-11-19T14:00:00.000Z".to_owned();
+    let end = "2026-11-19T14:30:00.000Z".to_owned();
+    let sent =
+        ground.sender.booking_of(&Slot { start: lent.clone(), end, ..slot }, &Person::of(1), PRACTICE, NOW);
+    let made = ground.book_at_desk("feet-lent", &lent, &sent).await;
+    assert!(matches!(made.standing, Standing::Provisional { .. }));
+    assert_eq!(code(&ground.post(&sent).await.1), ("REC_CONFLICT", "conflict"));
+    assert!(ground.board().provisional.is_empty());
     assert_eq!((ground.booked().len(), ground.kept()), (1, 1));
 }
 
@@ -371,7 +395,7 @@ async fn what_cannot_be_booked_is_said_in_the_standards_codes() {
     let slot = ground.slots[0].clone();
     let appointment = "/entry/1/resource";
     let number = "/entry/2/resource/identifier/0/value";
-    let changes: [Change<'_>; 9] = [
+    let changes: [Change<'_>; 10] = [
         ("slot", json!([]), (400, "REC_BAD_REQUEST", "required")),
         ("slot", json!([{ "reference": "Slot/none-of-ours" }]), (404, "REC_NOT_FOUND", "not-found")),
         ("slot", json!([{ "reference": "Slot/feet-am.zzz.1" }]), (400, "REC_BAD_REQUEST", "invariant")),
@@ -381,6 +405,7 @@ async fn what_cannot_be_booked_is_said_in_the_standards_codes() {
             (409, "REC_CONFLICT", "conflict"),
         ),
         ("end", json!("2026-11-19T10:00:00Z"), (400, "REC_BAD_REQUEST", "invariant")),
+        ("end", json!("9998-12-31T00:00:00Z"), (400, "REC_BAD_REQUEST", "invariant")),
         ("start", json!("2026-11-19T08:00:00Z"), (400, "REC_BAD_REQUEST", "invariant")),
         (number, json!("9990000019"), (400, "REC_BAD_REQUEST", "value")),
         ("/entry/2/resource/name", json!([]), (400, "REC_BAD_REQUEST", "required")),
@@ -431,18 +456,7 @@ async fn services_that_senders_may_not_see_are_not_there() {
         ..SlotSearch::default()
     };
     let offer = ground.desk.front.slots(&reception(), &search).await.unwrap().offers.remove(0);
-    let person = Patient {
-        nhs_number: Some(Person::of(1).nhs_number),
-        family_name: Person::of(1).family_name.to_owned(),
-        ..Patient::default()
-    };
-    let part = VisitPart {
-        person,
-        keys: vec![offer.key],
-        description: String::new(),
-        comment: String::new(),
-        needs: Needs::default(),
-    };
+    let part = part(&Person::of(1), offer.key);
     let done = ground.desk.front.perform(&reception(), RequestId(9), Deed::Book(part)).await.unwrap().done;
     assert!(matches!(done, Done::Appointments(_)));
     let id = polygate::codec::bars::appointment_id(AppointmentId(9));

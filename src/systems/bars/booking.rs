@@ -38,6 +38,7 @@ const ORGANISATION_CHARACTERS_MAX: usize = 20;
 
 const TAKEN: Refusal = Refusal::conflict("The slot is not free any more: look for another");
 const NO_MORE: Refusal = Refusal::conflict("The appointment does not stand any more");
+const USED: Refusal = Refusal::conflict("Another message with this Bundle.id was taken before");
 const HERE: Refusal = Refusal::conflict("The patient is here already, or was: call the service");
 
 /// Whether a message was refused for what has happened at the desk meanwhile, and nothing is wrong with it.
@@ -121,8 +122,7 @@ impl Bookable {
     async fn book(&self, heard: &Heard, message: &Message<'_>) -> Result<Appointment, Refusal> {
         let id = appointment_of(&message.focus_id).ok_or(Refusal::value("The Appointment has no id"))?;
         if let Some(known) = self.reception.appointment(id) {
-            // An earlier attempt got as far as this, and its answer was lost.
-            return if is_about(message, &known) && known.is_confirmed() { Ok(known) } else { Err(NO_MORE) };
+            return self.done_before(heard, message, known).await;
         }
         let person = translate::person(message)?;
         let offers = self.offers(heard, message).await?;
@@ -141,7 +141,7 @@ impl Bookable {
         let request = message.request();
         let current = self.meant(message)?;
         if let Some(moved) = self.reception.appointment(AppointmentId(request.0)) {
-            return if moved.is_confirmed() { Ok(moved) } else { Err(NO_MORE) };
+            return self.done_before(heard, message, moved).await;
         }
         if !current.is_confirmed() {
             return Err(NO_MORE);
@@ -177,7 +177,7 @@ impl Bookable {
         }
     }
 
-    /// Books or moves; what this hub could not promise at once is let go again.
+    /// Books or moves, firmly or not at all.
     async fn secure(&self, heard: &Heard, request: RequestId, deed: Deed) -> Result<Appointment, Refusal> {
         let id = AppointmentId(request.0);
         let Done::Appointments(done) = self.perform(heard, request, deed).await?.done else {
@@ -185,15 +185,31 @@ impl Bookable {
         };
         let made = done.into_iter().find(|one| one.id == id).or_else(|| self.reception.appointment(id));
         let made = made.ok_or(Refusal::unavailable("The desk does not answer: send it again later"))?;
-        if made.is_confirmed() {
-            return Ok(made);
+        if made.is_confirmed() { Ok(made) } else { self.let_go(heard, &made).await }
+    }
+
+    /// What an earlier attempt has made, whose answer was lost.
+    async fn done_before(
+        &self,
+        heard: &Heard,
+        message: &Message<'_>,
+        made: Appointment,
+    ) -> Result<Appointment, Refusal> {
+        if !made.stands() {
+            return Err(NO_MORE);
         }
-        // Between looking and booking the slot has gone to another hub, which may refuse it.
+        if !is_about(message, &made) || !is_at(message, made.start, made.end) {
+            return Err(USED);
+        }
+        if made.is_confirmed() { Ok(made) } else { self.let_go(heard, &made).await }
+    }
+
+    /// Between looking and booking a slot has gone to another hub, which may refuse it: it is not asked any more.
+    async fn let_go(&self, heard: &Heard, made: &Appointment) -> Result<Appointment, Refusal> {
         let reason = "This hub does not hold the slot, and may not promise it over BaRS".to_owned();
-        let deed = Deed::Cancel { appointment: id, by: CancelledBy::Provider, reason };
-        let request = request_of(&["let go", &id.to_string()]);
+        let deed = Deed::Cancel { appointment: made.id, by: CancelledBy::Provider, reason };
         if made.stands() {
-            self.perform(heard, request, deed).await?;
+            self.perform(heard, request_of(&["let go", &made.id.to_string()]), deed).await?;
         }
         Err(TAKEN)
     }
@@ -232,6 +248,9 @@ impl Bookable {
             return Err(Refusal::not_found("The Slot is none of this receiver's"));
         }
         let (from, until) = times(message).ok_or(Refusal::value("The Appointment's times are no moments"))?;
+        if PIECE < until.since(from) {
+            return Err(OTHER_TIMES);
+        }
         let mut found: Vec<Offer> = Vec::new();
         for service in &self.services {
             found.extend(self.find(heard, service, from, until).await?.0);
@@ -359,7 +378,7 @@ fn refusal(refused: &Refused) -> Refusal {
     match refused.code {
         "past" | "moved" => TAKEN,
         "gone" => NO_MORE,
-        "request-used" => Refusal::conflict("Another message with this Bundle.id was taken before"),
+        "request-used" => USED,
         "over" => Refusal::unprocessable("The appointment is over"),
         "same-slot" | "not-adjacent" | "different-owners" | "keys" => {
             Refusal::unprocessable("These Slots cannot be booked together: they do not follow one another")

@@ -260,6 +260,14 @@ async fn a_place_that_has_gone_elsewhere_is_not_promised_and_nothing_of_it_stays
     assert_eq!((status, code(&answer).0), (409, "REC_CONFLICT"));
     assert_eq!(ground.at_desk(&id).standing, Standing::Firm);
     assert!(ground.board().provisional.is_empty());
+    // Nor does the attempt stand in the way of the next, by whose appointment the first id is meant from then on.
+    let free = ground.slots[0].clone();
+    let moved = ground.sender.move_to(&free, &id, &Person::of(2), PRACTICE, later(2));
+    assert_eq!(ground.post(&moved).await.0, 200);
+    let gone = ground.sender.cancellation(&id, &Person::of(2), PRACTICE, later(60), later(3));
+    let (status, answer) = ground.post(&gone).await;
+    assert_eq!((status, &focus(&answer)["start"]), (200, &json!(free.start)), "{answer}");
+    assert!(ground.booked().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -227,10 +227,9 @@ impl Bookable {
         }
         let theirs = current.person.nhs_number.map(|number| self.appointments_of(number)).unwrap_or_default();
         for _ in 0..MOVES_MAX {
-            let later = theirs.iter().find(|one| {
-                one.replaces == Some(current.id) && !matches!(one.standing, Standing::Failed { .. })
-            });
-            match later {
+            // Several may have been tried for: the one that stands, else the latest.
+            let tried = theirs.iter().filter(|one| one.replaces == Some(current.id));
+            match tried.max_by_key(|one| (one.stands(), one.made)) {
                 Some(later) if !current.stands() => current = later.clone(),
                 _ => break,
             }

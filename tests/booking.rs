@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "booking/bars.rs"]
+mod bars;
+
 use std::{fmt::Write as _, fs, sync::Arc, time::Duration};
 
 use polygate::{

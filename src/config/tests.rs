@@ -191,6 +191,24 @@ fn what_cannot_be_in_two_places_at_once_is_a_fault() {
 }
 
 #[test]
+fn services_are_booked_over_bars_only_where_that_is_said() {
+    let bars = "[bars]\nservices = [\"1\"]\nlisten = \"127.0.0.1:8444\"\n";
+    let open = CLINIC.replace("name = \"Podiatry\"", "name = \"Podiatry\"\nbars = true");
+    let config = load(&format!("{GOOD}{bars}{open}")).unwrap();
+    assert_eq!(config.services_for_bars(), ["podiatry".parse().unwrap()]);
+    assert!(load(&format!("{GOOD}{bars}{CLINIC}")).unwrap().services_for_bars().is_empty());
+    let long = format!("id = \"{}\"", "x".repeat(51));
+    for (text, expected) in [
+        (format!("{GOOD}{open}"), "it needs the section [bars]"),
+        (format!("{GOOD}{bars}{}", open.replace("bars = true", "bars = true\nsystem = \"pas\"")), "own book"),
+        (format!("{GOOD}{bars}{}", open.replace("id = \"feet-late\"", &long)), "at most 50 characters"),
+    ] {
+        let faults = load(&text).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:#?}");
+    }
+}
+
+#[test]
 fn a_fault_in_a_list_is_said_where_it_stands() {
     let second = "\n[[emis]]\nname = \"emis-two\"\nods = \"E87002\"\ngp-connect = \"nonsense\"\n";
     let third = "\n[[emis]]\nname = \"emis-three\"\nods = \"E87003\"\ngp-connect = \"https://127.0.0.1/\"\n";

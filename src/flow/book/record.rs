@@ -40,7 +40,8 @@ pub(in crate::flow) fn event_of(entry: &Entry) -> Option<Event> {
 fn items(act: &Act) -> Vec<ItemChange> {
     let items = act.said.iter().filter_map(|said| match said {
         Said::Appointment(appointment) => Some(item(appointment)),
-        Said::Attendance { appointment, attendance } => {
+        Said::Attendance { appointment, attendance }
+        | Said::Heard { appointment, attendance: Some(attendance), .. } => {
             let status = vec![("status", FieldChange::Set(attended(*attendance).to_owned()))];
             Some(ItemChange::new(ItemKind::Appointment, appointment.to_string(), status))
         }

@@ -98,6 +98,7 @@ fn service(name: &str, words: &str) -> Service {
 pub(super) struct Ground {
     pub(super) stage: Stage,
     surgery: Arc<Surgery>,
+    told: Vec<Arc<dyn TakesBookings>>,
     counter: Arc<Memory>,
 }
 
@@ -110,7 +111,7 @@ pub(super) struct Running {
 
 impl Ground {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::new(), surgery: Arc::default(), counter: Arc::default() }
+        Self { stage: Stage::new(), surgery: Arc::default(), told: Vec::new(), counter: Arc::default() }
     }
 
     fn options(&self, first: bool) -> Options {
@@ -120,7 +121,8 @@ impl Ground {
                 sessions: vec![session("feet-am", "feet", 9), session("blood-am", "blood", 9)],
             },
             practices: vec![Arc::clone(&self.surgery) as Arc<dyn GpSystem>],
-            told: Vec::new(),
+            told: self.told.clone(),
+            hears: |_| None,
             organisation: Organisation {
                 ods_code: "5LC01".to_owned(),
                 name: "Soho".to_owned(),

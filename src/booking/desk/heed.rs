@@ -100,17 +100,17 @@ impl Desk {
     fn heed_of(&self, situation: Situation<'_>, known: &Appointment, word: &SystemWord) -> Vec<Said> {
         let Some(heard) = self.newly(known.id, word) else { return Vec::new() };
         let Said::Heard { book, attendance, .. } = heard else { return Vec::new() };
-        let mut said = vec![heard];
-        let known = &self.as_attended(known, word.when.at, attendance);
         if another(known, word) {
+            // Nothing that the right patient's messages say is made old by it.
             let words = format!(
-                "{} says of this appointment that it is another patient's. Nothing was changed here: phone {}, and tell \
-                 the IT team.",
+                "{} says of this appointment that it is another patient's. Nothing was changed here: phone {}, and \
+                 tell the IT team.",
                 known.system, known.telephone
             );
-            said.extend(self.disagree(situation, known, 11, &words));
-            return said;
+            return self.disagree(situation, known, 11, &words);
         }
+        let mut said = vec![heard];
+        let known = &self.as_attended(known, word.when.at, attendance);
         said.extend(match (book, &known.standing) {
             (Some(BookWord::Cancelled), Standing::Cancelled(cancellation)) if !cancellation.told => {
                 vec![Said::Appointment(Box::new(knows(known)))]
@@ -401,3 +401,6 @@ fn times(known: &Appointment, word: &SystemWord) -> (Timestamp, Timestamp) {
 const fn minute(at: Timestamp) -> i64 {
     at.0.div_euclid(60_000)
 }
+
+#[cfg(test)]
+mod tests;

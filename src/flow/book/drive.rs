@@ -55,7 +55,7 @@ impl BookingDesk {
         }
         // A system that is slow to answer holds up nothing of what other hubs say.
         let (following, working) = (self.follow_on(stop.clone()), self.work_on(stop.clone()));
-        tokio::join!(following, working);
+        tokio::join!(following, working, self.reread_on(stop));
         let mut writer = self.writer.lock().await;
         self.write_out(&mut writer).await;
     }

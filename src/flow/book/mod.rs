@@ -36,6 +36,7 @@ mod people;
 mod practice;
 mod reception;
 mod record;
+mod reread;
 mod tell;
 #[cfg(test)]
 mod tests;

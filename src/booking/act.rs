@@ -79,7 +79,7 @@ pub enum Said {
         /// Whether it stands, if that was said.
         book: Option<BookWord>,
         /// Where the patient is, if that was said.
-        attendance: Option<Attendance>,
+        attendance: Option<Came>,
     },
     /// The system in whose book an appointment is was told of a change, and has answered.
     Told {
@@ -161,6 +161,17 @@ pub enum Said {
         /// The highest incarnation; zero if it never began.
         incarnation: u64,
     },
+}
+
+/// What a system says of a patient's coming.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Came {
+    /// Where they are.
+    pub attendance: Attendance,
+    /// Since when that is so, against what is said at desks.
+    pub since: Timestamp,
+    /// Whether it is shown: not if something newer is known here, or the same more finely.
+    pub shown: bool,
 }
 
 /// What the centre says to a hub of others (topic `polygate/1/{hub}/down/booking`): acts as their bytes were journalled.

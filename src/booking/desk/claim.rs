@@ -183,6 +183,15 @@ impl Desk {
         said
     }
 
+    /// What could not be had is not offered again, for its system has refused it; but it goes to whom that has given it to.
+    pub(super) fn left_to_another(&self, failed: &Appointment) -> Vec<Said> {
+        let Ok(token) = self.ledger.free(failed.id) else { return Vec::new() };
+        let TokenEvent::Freed { slots, .. } = &token else { return Vec::new() };
+        let handed_on = self.handed_on(failed.id, slots);
+        let freed = (!handed_on.is_empty()).then_some(Said::Token(token));
+        freed.into_iter().chain(handed_on).collect()
+    }
+
     /// Slots that systems have given to somebody and that have become free here since.
     pub fn claims_due(&self, now: Timestamp) -> Vec<Said> {
         let mut taken: BTreeSet<SlotId> = BTreeSet::new();

@@ -305,6 +305,7 @@ impl Desk {
         let changed = Box::new(changed);
         let mut said =
             vec![if self.own(appointment) { Said::Appointment(changed) } else { Said::Pending(changed) }];
+        said.extend(self.left_to_another(appointment));
         let rest = self.appointments.values().filter(|other| {
             appointment.visit.is_some()
                 && other.visit == appointment.visit

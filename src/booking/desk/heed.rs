@@ -13,6 +13,7 @@ use super::{
     decide::note,
     tell::{Seen, is_practices},
 };
+use crate::booking::act::Came;
 use crate::domain::booking::{
     BookWord, Cancellation, CancelledBy, Needs, Reference, SystemWord, WhyProvisional, WordTime,
 };
@@ -26,6 +27,8 @@ pub(super) struct Spoken {
     /// Its latest word on the patient's coming.
     attended: WordTime,
     attendance: Option<Attendance>,
+    /// Since when that is so, against what is said at desks.
+    since: Timestamp,
 }
 
 impl Spoken {
@@ -77,28 +80,34 @@ impl Desk {
             if let Some(book) = book {
                 (spoken.book, spoken.cancelled) = (*when, *book == BookWord::Cancelled);
             }
-            if attendance.is_some() {
-                (spoken.attended, spoken.attendance) = (*when, *attendance);
+            if let Some(came) = attendance {
+                spoken.attended = *when;
+                (spoken.attendance, spoken.since) = (Some(came.attendance), came.since);
             }
         }
-        // What is called or with the clinician here has arrived there: the finer word stays.
-        let shown = self.appointments.get(appointment).map(|known| Seen::of(known.attendance));
-        if let Some(attendance) = attendance.filter(|said| shown != Some(Seen::of(*said))) {
-            self.take_attendance(when.at, *appointment, attendance);
+        if let Some(came) = attendance.filter(|came| came.shown) {
+            self.take_attendance(came.since, *appointment, came.attendance);
         }
     }
 
     /// What of a word is new.
-    fn newly(&self, id: AppointmentId, word: &SystemWord) -> Option<Said> {
+    fn newly(&self, id: AppointmentId, now: Timestamp, word: &SystemWord) -> Option<Said> {
         let spoken = self.said_there.get(&id).copied().unwrap_or_default();
         let book = word.book.filter(|_| spoken.book < word.when);
-        let attendance = word.attendance.filter(|_| spoken.attended < word.when);
+        let attendance = word.attendance.filter(|_| spoken.attended < word.when).map(|attendance| {
+            let since = until_the_end(word.when.at).max(spoken.since).min(now);
+            let newest = self.attendance.get(&id).is_none_or(|(known, _)| *known <= since);
+            // What is called or with the clinician here has arrived there: the finer word stays.
+            let known = self.appointments.get(&id).map(|known| Seen::of(known.attendance));
+            let differs = known.unwrap_or(Seen::Expected) != Seen::of(attendance);
+            Came { attendance, since, shown: newest && differs }
+        });
         let new = book.is_some() || attendance.is_some();
         new.then_some(Said::Heard { appointment: id, when: word.when, book, attendance })
     }
 
     fn heed_of(&self, situation: Situation<'_>, known: &Appointment, word: &SystemWord) -> Vec<Said> {
-        let Some(heard) = self.newly(known.id, word) else { return Vec::new() };
+        let Some(heard) = self.newly(known.id, situation.now, word) else { return Vec::new() };
         let Said::Heard { book, attendance, .. } = heard else { return Vec::new() };
         if another(known, word) {
             // Nothing that the right patient's messages say is made old by it.
@@ -110,7 +119,9 @@ impl Desk {
             return self.disagree(situation, known, 11, &words);
         }
         let mut said = vec![heard];
-        let known = &self.as_attended(known, word.when.at, attendance);
+        let attendance = attendance.filter(|came| came.shown).map(|came| came.attendance);
+        let attendance = attendance.unwrap_or(known.attendance);
+        let known = &Appointment { attendance, ..known.clone() };
         said.extend(match (book, &known.standing) {
             (Some(BookWord::Cancelled), Standing::Cancelled(cancellation)) if !cancellation.told => {
                 vec![Said::Appointment(Box::new(knows(known)))]
@@ -132,13 +143,6 @@ impl Desk {
             _ => self.stands_there(situation, known, book, word),
         });
         said
-    }
-
-    /// The appointment with where its system says that the patient is, unless that is known better here.
-    fn as_attended(&self, known: &Appointment, at: Timestamp, said: Option<Attendance>) -> Appointment {
-        let newer = self.attendance.get(&known.id).is_none_or(|(known, _)| *known <= at);
-        let attendance = said.filter(|said| newer && Seen::of(*said) != Seen::of(known.attendance));
-        Appointment { attendance: attendance.unwrap_or(known.attendance), ..known.clone() }
     }
 
     /// It stands there, as it stands here: perhaps newly, perhaps at another time.
@@ -280,7 +284,7 @@ impl Desk {
     /// Of an appointment that nobody made here: it is put down if it takes what this desk sells.
     fn heed_of_theirs(&self, situation: Situation<'_>, word: &SystemWord) -> Vec<Said> {
         let id = word.id;
-        let heard = self.newly(id, word);
+        let heard = self.newly(id, situation.now, word);
         let Some(heard @ Said::Heard { book: Some(book), .. }) = heard else { return Vec::new() };
         if book == BookWord::Cancelled {
             // Its booking may come later, and is not to be believed then.
@@ -395,6 +399,19 @@ fn times(known: &Appointment, word: &SystemWord) -> (Timestamp, Timestamp) {
     let start = word.start.unwrap_or(known.start);
     let as_long = start.plus(known.end.since(known.start));
     (start, word.end.filter(|end| start < *end).unwrap_or(as_long))
+}
+
+/// The end of the second, or of the minute, that a moment names: systems leave out what is finer, and what was said at a desk
+/// in that time was not said after it.
+const fn until_the_end(at: Timestamp) -> Timestamp {
+    let rest = if at.0 % 60_000 == 0 {
+        59_999
+    } else if at.0 % 1000 == 0 {
+        999
+    } else {
+        0
+    };
+    Timestamp(at.0.saturating_add(rest))
 }
 
 /// Systems write times to the minute.

@@ -284,6 +284,42 @@ fn a_time_that_was_sold_here_too_is_somebody_to_be_called() {
 }
 
 #[test]
+fn whoever_is_refused_after_a_clash_is_called_once_and_the_time_is_theirs() {
+    let mut bench = Bench::new();
+    let ours = bench.book(1, 0, 2);
+    bench.hear(&word(1, 2, 1));
+    let no = Outcome::Refused { words: "Taken.".to_owned() };
+    bench.settle(ours, WorkKind::Book, &no);
+    assert_eq!((bench.tasks(), bench.one(ours).stands()), (vec![(TaskKind::CallPatient, Some(ours))], false));
+    assert_eq!(bench.has(2), Some(THEIRS));
+    bench.hear(&word(3, 3, 1));
+    assert_eq!((bench.has(2), bench.has(3)), (None, Some(THEIRS)));
+    // Refused before the clinic says to whom it has given it: it is not offered meanwhile, and theirs once it says so.
+    let again = bench.book(2, 0, 4);
+    bench.settle(again, WorkKind::Book, &no);
+    assert_eq!(bench.has(4), Some(again));
+    bench.hear(&word(4, 4, 1));
+    assert_eq!((bench.has(3), bench.has(4)), (None, Some(THEIRS)));
+}
+
+#[test]
+fn what_is_marked_at_the_desk_after_a_word_counts_and_before_it_does_not() {
+    let mut bench = Bench::new();
+    let ours = bench.book(1, 0, 2);
+    bench.confirm(ours);
+    let mark = |attendance| Deed::Mark { appointment: ours, attendance };
+    let now = |at: i64| Timestamp(NOW.0 - HOUR + at * 1000 + 500);
+    bench.deed(now(5), 2, &mark(Attendance::Arrived));
+    bench.hear(&of(ours, came(Attendance::DidNotAttend, word(4, 2, 0))));
+    assert_eq!(bench.one(ours).attendance, Attendance::Arrived);
+    // Of the same second, as far as the clinic says.
+    bench.hear(&of(ours, came(Attendance::DidNotAttend, word(5, 2, 0))));
+    assert_eq!(bench.one(ours).attendance, Attendance::DidNotAttend);
+    bench.deed(now(6), 3, &mark(Attendance::Done));
+    assert_eq!(bench.one(ours).attendance, Attendance::Done);
+}
+
+#[test]
 fn what_it_says_of_ours_is_so_here_and_the_patient_is_told() {
     let mut bench = Bench::new();
     let ours = bench.book(1, 0, 2);

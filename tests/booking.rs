@@ -417,6 +417,10 @@ async fn a_time_that_the_clinic_gives_away_is_not_sold_and_a_clash_is_called() {
     clinics.says(own).await;
     until_free(&desk, &offered[1], false).await;
     assert_eq!(book(&desk, 1, ADA, &offered[1]).await.done, Done::Taken);
+    // Who comes to it is said at the desk, and told in the clinic's own words for it.
+    let theirs = desk.board(offered[1].start, offered[1].end).appointments.remove(0);
+    deed(&desk, 9, Deed::Mark { appointment: theirs.id, attendance: Attendance::Arrived }).await;
+    until("told", || clinic.book().iter().find(|held| held.state == State::Arrived).map(|_| ())).await;
     clinics.says(clinic.cancels("F1", desk.now())).await;
     until_free(&desk, &offered[1], true).await;
     // What it writes in another way its own book does not find taken.

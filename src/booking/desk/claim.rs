@@ -247,7 +247,8 @@ impl Desk {
             word.services.iter().any(|code| is(code, session.service.as_str()) || is(code, name))
         };
         let by_service: Vec<&Session> = theirs().filter(of_service).collect();
-        if !by_service.is_empty() || !(word.sessions.is_empty() && word.services.is_empty()) {
+        let says_nothing = word.sessions.is_empty() && word.services.is_empty();
+        if !says_nothing {
             return by_service;
         }
         let slots = known.map(slots_of).unwrap_or_default();

@@ -68,8 +68,13 @@ pub enum Outcome {
 }
 
 impl Desk {
-    /// What is to be done now, most urgent first; at most 100 pieces, none of them for those that are `waiting`.
-    pub fn work(&self, now: Timestamp, waiting: &BTreeSet<AppointmentId>) -> Vec<Work> {
+    /// What is to be done now, most urgent first; at most 100 pieces.
+    pub fn work(&self, now: Timestamp) -> Vec<Work> {
+        self.work_besides(now, &BTreeSet::new())
+    }
+
+    /// The same, and none of it for those that are `waiting`.
+    pub fn work_besides(&self, now: Timestamp, waiting: &BTreeSet<AppointmentId>) -> Vec<Work> {
         let unsettled = self.unsettled.iter().filter(|id| !waiting.contains(id));
         let mut due: Vec<(&Appointment, WorkKind)> = unsettled
             .filter_map(|id| self.appointments.get(id))

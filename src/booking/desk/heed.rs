@@ -319,7 +319,7 @@ impl Desk {
             description: String::new(),
             comment: String::new(),
             needs: Needs::default(),
-            standing: Standing::Confirmed(Reference { id: word.filler.clone(), ..Reference::default() }),
+            standing: Standing::Confirmed(theirs(word)),
             attendance: word.attendance.unwrap_or_default(),
             made: situation.now,
             made_by: word.system.clone(),
@@ -384,6 +384,12 @@ fn knows(appointment: &Appointment) -> Appointment {
         cancellation.told = true;
     }
     changed
+}
+
+/// How a system names what it has made itself.
+fn theirs(word: &SystemWord) -> Reference {
+    let id = if word.filler.is_empty() { word.names.first().cloned() } else { Some(word.filler.clone()) };
+    Reference { id: id.unwrap_or_default(), version: String::new(), patient: word.patient.clone() }
 }
 
 /// Whether a word names another patient than the appointment that it is about.

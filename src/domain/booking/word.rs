@@ -35,6 +35,8 @@ pub struct SystemWord {
     pub services: Vec<String>,
     /// For whom.
     pub person: Person,
+    /// The patient's number at that system; empty if it does not say.
+    pub patient: String,
 }
 
 impl fmt::Debug for SystemWord {

@@ -204,7 +204,7 @@ impl BookingDesk {
     pub(super) fn due(&self) -> Vec<Work> {
         let now = self.hub.now();
         let waiting = self.waiting().until_later(now);
-        self.desk().work(now, &waiting)
+        self.desk().work_besides(now, &waiting)
     }
 
     /// Asks systems for what is due, several at once but each appointment by one alone.

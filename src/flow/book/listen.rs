@@ -16,6 +16,8 @@ use super::{BookingDesk, journal::NotCommitted, people};
 
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 1_000;
+/// Read in one go: who has much to catch up on looks after everything else between.
+const CHUNKS_MAX: usize = 8;
 
 /// Reads what a journalled message says of an appointment in its sender's book; none if nothing. What the hub knows of
 /// the message besides (its system, its place, the patient) is put in by whoever asks.
@@ -41,7 +43,7 @@ impl BookingDesk {
         if self.desk().ledger().may_sell().is_err() {
             return;
         }
-        loop {
+        for _ in 0..CHUNKS_MAX {
             let chunk = match listener.reader.read(READ_BYTES, READ_ENTRIES) {
                 Ok(chunk) => chunk,
                 Err(error) => {
@@ -117,8 +119,14 @@ impl BookingDesk {
         if word.book.is_none() && self.desk().meant(&word).is_none() {
             return None;
         }
-        let person = (self.hub.translate)(&entry).map(|event| person_in(&event)).unwrap_or_default();
-        Some(SystemWord { person, ..word })
+        let event = (self.hub.translate)(&entry);
+        let person = event.as_ref().map(person_in).unwrap_or_default();
+        let theirs = |event: &Event| {
+            let mut own = event.identifiers.iter().filter(|one| one.authority != "NHS" && one.kind != "NH");
+            own.next().map(|one| one.value.clone())
+        };
+        let patient = event.as_ref().and_then(theirs).unwrap_or_default();
+        Some(SystemWord { person, patient, ..word })
     }
 }
 

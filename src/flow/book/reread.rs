@@ -140,6 +140,7 @@ impl BookingDesk {
             sessions: Vec::new(),
             services: Vec::new(),
             person: Person::default(),
+            patient: String::new(),
         })
     }
 }

@@ -124,6 +124,7 @@ fn nothing(book: Option<BookWord>, attendance: Option<Attendance>) -> SystemWord
         sessions: Vec::new(),
         services: Vec::new(),
         person: Person::default(),
+        patient: String::new(),
     }
 }
 

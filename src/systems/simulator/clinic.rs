@@ -289,11 +289,12 @@ impl Inside {
         let Some(trigger) = kind.strip_prefix("SIU^").and_then(|rest| rest.split('^').next()) else {
             return Err((200, "Only SIU is taken here"));
         };
-        let placer = part(&field(message, "SCH", 1), 1);
-        if placer.is_empty() {
+        let [placer, filler] = [1, 2].map(|number| part(&field(message, "SCH", number), 1));
+        if placer.is_empty() && filler.is_empty() {
             return Err((101, "SCH-1 is missing"));
         }
         let state = match trigger {
+            "S12" if placer.is_empty() => return Err((101, "SCH-1 is missing")),
             "S12" => return self.book_for(&placer, message),
             "S13" => State::Booked,
             "S14" => match part(&field(message, "SCH", 25), 1).as_str() {
@@ -305,7 +306,8 @@ impl Inside {
             "S26" => State::DidNotAttend,
             _ => return Err((201, "No such event here")),
         };
-        let held = self.find(&placer).ok_or(UNKNOWN)?;
+        let name = if placer.is_empty() { filler } else { placer };
+        let held = self.find(&name).ok_or(UNKNOWN)?;
         held.state = state;
         Ok(held.filler.clone())
     }

@@ -163,7 +163,7 @@ impl Bench {
     }
 
     fn due(&self) -> Vec<Work> {
-        self.desk.work(NOW, &BTreeSet::new())
+        self.desk.work(NOW)
     }
 
     fn one(&self, id: AppointmentId) -> &Appointment {
@@ -198,6 +198,7 @@ fn word(at: i64, number: i64, patient: usize) -> SystemWord {
         sessions: vec!["FEET".to_owned()],
         services: Vec::new(),
         person: person(patient),
+        patient: "R1".to_owned(),
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) fn hears(entry: &Entry) -> Option<SystemWord> {
         sessions: vec![name.to_owned()],
         services: Vec::new(),
         person: Person::default(),
+        patient: String::new(),
     })
 }
 

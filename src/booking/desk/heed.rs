@@ -23,7 +23,8 @@ use crate::domain::booking::{
 pub(super) struct Spoken {
     /// Its latest word on whether and when it takes place.
     book: WordTime,
-    cancelled: bool,
+    /// Whether it was such a word that ended it here, and nobody at a desk.
+    ended: bool,
     /// Its latest word on the patient's coming.
     attended: WordTime,
     attendance: Option<Attendance>,
@@ -75,10 +76,12 @@ impl Desk {
     /// Takes in that something was heard.
     pub(super) fn take_heard(&mut self, from: &HubId, said: &Said) {
         let Said::Heard { appointment, when, book, attendance } = said else { return };
+        let stands = self.appointments.get(appointment).is_some_and(Appointment::stands);
         if *from == self.hub {
             let spoken = self.said_there.entry(*appointment).or_default();
             if let Some(book) = book {
-                (spoken.book, spoken.cancelled) = (*when, *book == BookWord::Cancelled);
+                spoken.book = *when;
+                spoken.ended = *book == BookWord::Cancelled && (spoken.ended || stands);
             }
             if let Some(came) = attendance {
                 spoken.attended = *when;
@@ -246,7 +249,7 @@ impl Desk {
         book: Option<BookWord>,
         word: &SystemWord,
     ) -> Vec<Said> {
-        let by_them = self.said_there.get(&known.id).is_some_and(|spoken| spoken.cancelled);
+        let by_them = self.said_there.get(&known.id).is_some_and(|spoken| spoken.ended);
         if by_them && book == Some(BookWord::Stands) {
             let mut changed = known.clone();
             let id = if word.filler.is_empty() { known.id.to_string() } else { word.filler.clone() };

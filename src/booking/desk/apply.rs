@@ -187,6 +187,9 @@ impl Desk {
             known.replaces = known.replaces.or(pending.replaces);
         }
         self.note_words(from, act, &known);
+        if *from == self.hub {
+            self.note_answer(act, &known);
+        }
         self.put(&known);
         None
     }

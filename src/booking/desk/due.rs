@@ -252,6 +252,10 @@ impl Desk {
         let Standing::Cancelled(cancellation) = &mut changed.standing else { return Vec::new() };
         cancellation.told = true;
         match outcome {
+            // What it has cancelled itself, it need not cancel again.
+            Outcome::Refused { .. } if self.is_cancelled_there(appointment.id) => {
+                vec![Said::Appointment(Box::new(changed))]
+            }
             Outcome::Cancelled => {
                 note(&mut changed, situation, "Its system has cancelled it too");
                 vec![Said::Appointment(Box::new(changed))]

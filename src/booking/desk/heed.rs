@@ -23,8 +23,12 @@ use crate::domain::booking::{
 pub(super) struct Spoken {
     /// Its latest word on whether and when it takes place.
     book: WordTime,
+    /// Whether that was that it is cancelled.
+    cancelled: bool,
     /// Whether it was such a word that ended it here, and nobody at a desk.
     ended: bool,
+    /// When it has answered to a cancellation at a desk.
+    answered: Timestamp,
     /// Its latest word on the patient's coming.
     attended: WordTime,
     attendance: Option<Attendance>,
@@ -80,7 +84,7 @@ impl Desk {
         if *from == self.hub {
             let spoken = self.said_there.entry(*appointment).or_default();
             if let Some(book) = book {
-                spoken.book = *when;
+                (spoken.book, spoken.cancelled) = (*when, *book == BookWord::Cancelled);
                 spoken.ended = *book == BookWord::Cancelled && (spoken.ended || stands);
             }
             if let Some(came) = attendance {
@@ -91,6 +95,23 @@ impl Desk {
         if let Some(came) = attendance.filter(|came| came.shown) {
             self.take_attendance(came.since, *appointment, came.attendance);
         }
+    }
+
+    /// Before an appointment is put down anew: whether its system has answered to its cancellation.
+    pub(super) fn note_answer(&mut self, act: &Act, new: &Appointment) {
+        let told = |one: &Appointment| match &one.standing {
+            Standing::Cancelled(cancellation) => Some(cancellation.told),
+            _ => None,
+        };
+        let before = self.appointments.get(&new.id).and_then(told);
+        if before == Some(false) && told(new) == Some(true) {
+            self.said_there.entry(new.id).or_default().answered = act.at;
+        }
+    }
+
+    /// What a system was last heard to say of an appointment's standing.
+    pub(super) fn is_cancelled_there(&self, id: AppointmentId) -> bool {
+        self.said_there.get(&id).is_some_and(|spoken| spoken.cancelled)
     }
 
     /// What of a word is new.
@@ -126,9 +147,6 @@ impl Desk {
         let attendance = attendance.unwrap_or(known.attendance);
         let known = &Appointment { attendance, ..known.clone() };
         said.extend(match (book, &known.standing) {
-            (Some(BookWord::Cancelled), Standing::Cancelled(cancellation)) if !cancellation.told => {
-                vec![Said::Appointment(Box::new(knows(known)))]
-            }
             (Some(BookWord::Cancelled), Standing::Cancelled(_) | Standing::Failed { .. }) => Vec::new(),
             (Some(BookWord::Cancelled), _) => self.cancelled_there(situation, known),
             (_, Standing::Cancelled(cancellation)) => {
@@ -249,39 +267,55 @@ impl Desk {
         book: Option<BookWord>,
         word: &SystemWord,
     ) -> Vec<Said> {
-        let by_them = self.said_there.get(&known.id).is_some_and(|spoken| spoken.ended);
-        if by_them && book == Some(BookWord::Stands) {
-            let mut changed = known.clone();
-            let id = if word.filler.is_empty() { known.id.to_string() } else { word.filler.clone() };
-            let before = cancellation.reference.clone().unwrap_or_default();
-            changed.standing = Standing::Confirmed(Reference { id, ..before });
-            let (start, end) = times(known, word);
-            let claim = self.claim(known.id, word, (start, end), Some(known));
-            (changed.start, changed.end, changed.keys) = (start, end, claim.keys.clone());
-            note(&mut changed, situation, "Stands again in its system");
-            let mut said = claim.tokens.clone();
-            said.push(Said::Appointment(Box::new(changed.clone())));
-            said.extend(self.double_booked(situation, &changed, &claim));
-            if !made_there(known) && situation.now < end {
-                let words = format!(
-                    "{} was cancelled, and stands again at {}. Make sure that the patient knows.",
-                    known.service_name, known.organisation
-                );
-                said.extend(self.call(situation, known, 9, &words));
-            }
-            return said;
-        }
+        let spoken = self.said_there.get(&known.id).copied().unwrap_or_default();
         let seen = word.attendance.map_or(Seen::Expected, Seen::of);
         let stands = book == Some(BookWord::Stands) || matches!(seen, Seen::Here | Seen::Done);
         // What it said before it was told, or could know, says nothing.
-        if !stands || by_them || !cancellation.told || word.when.at <= cancellation.at {
+        if !stands || !cancellation.told || (!spoken.ended && word.when.at <= cancellation.at) {
             return Vec::new();
         }
-        let words = format!(
-            "{} says that this appointment stands, although it was cancelled here. Phone {}.",
-            known.system, known.telephone
-        );
-        self.disagree(situation, known, 10, &words)
+        let mut said = Vec::new();
+        // It has ended it itself, or has answered that it is ended, and thinks again since.
+        let anew = spoken.ended || spoken.answered < word.when.at;
+        if book == Some(BookWord::Stands) && anew {
+            said.extend(self.stands_again(situation, known, cancellation, word));
+        }
+        if !spoken.ended {
+            let words = format!(
+                "{} says that this appointment stands, although it was cancelled here. Phone {}.",
+                known.system, known.telephone
+            );
+            said.extend(self.disagree(situation, known, 10, &words));
+        } else if !made_there(known) && situation.now < known.end {
+            let words = format!(
+                "{} was cancelled, and stands again at {}. Make sure that the patient knows.",
+                known.service_name, known.organisation
+            );
+            said.extend(self.call(situation, known, 9, &words));
+        }
+        said
+    }
+
+    fn stands_again(
+        &self,
+        situation: Situation<'_>,
+        known: &Appointment,
+        cancellation: &Cancellation,
+        word: &SystemWord,
+    ) -> Vec<Said> {
+        let mut changed = known.clone();
+        let before = cancellation.reference.clone().unwrap_or_default();
+        let id = [&word.filler, &before.id].into_iter().find(|id| !id.is_empty());
+        let id = id.cloned().unwrap_or_else(|| known.id.to_string());
+        changed.standing = Standing::Confirmed(Reference { id, ..before });
+        let (start, end) = times(known, word);
+        let claim = self.claim(known.id, word, (start, end), Some(known));
+        (changed.start, changed.end, changed.keys) = (start, end, claim.keys.clone());
+        note(&mut changed, situation, "Stands again in its system");
+        let mut said = claim.tokens.clone();
+        said.push(Said::Appointment(Box::new(changed.clone())));
+        said.extend(self.double_booked(situation, &changed, &claim));
+        said
     }
 
     /// Of an appointment that nobody made here: it is put down if it takes what this desk sells.

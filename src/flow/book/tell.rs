@@ -49,14 +49,17 @@ pub(super) async fn tell(system: &dyn TakesBookings, work: &Work) -> Outcome {
     }
 }
 
-/// That it is booked or cancelled: once each, so its own name will do.
+/// That it is booked, which happens once; or cancelled, which may happen again if its system has let it stand after all.
 fn telling(kind: WorkKind, appointment: &Appointment) -> Telling {
-    let cancelled = kind == WorkKind::Cancel;
-    let (what, letter) = if cancelled { (Told::Cancelled, 'C') } else { (Told::Booked, 'B') };
-    let id = format!("{letter}{:019x}", appointment.id.0 & ((1 << 76) - 1));
-    let at = match &appointment.standing {
-        Standing::Cancelled(cancellation) => cancellation.at,
-        _ => appointment.made,
+    let (what, id, at) = match &appointment.standing {
+        Standing::Cancelled(cancellation) if kind == WorkKind::Cancel => {
+            let name = [&appointment.id.0.to_be_bytes()[..], &cancellation.at.0.to_be_bytes()];
+            (Told::Cancelled, format!("C{}", short(&name)), cancellation.at)
+        }
+        _ => {
+            let id = format!("B{:019x}", appointment.id.0 & ((1 << 76) - 1));
+            (Told::Booked, id, appointment.made)
+        }
     };
     Telling { what, appointment: appointment.clone(), id, at }
 }
@@ -71,8 +74,12 @@ fn telling_of(news: &ToTell) -> Telling {
     };
     let (incarnation, number) = (news.place.incarnation.to_be_bytes(), news.place.number.to_be_bytes());
     let name = [news.from.as_str().as_bytes(), &incarnation, &number, &appointment.id.0.to_be_bytes()];
-    let id: String = Identity::of(&name, &[]).id().chars().take(19).collect();
-    Telling { what, appointment, id: format!("{letter}{id}"), at: news.at }
+    Telling { what, appointment, id: format!("{letter}{}", short(&name)), at: news.at }
+}
+
+/// 76 bits of a name's hash: with a letter before it, as long as an MSH-10 may be.
+fn short(name: &[&[u8]]) -> String {
+    Identity::of(name, &[]).id().chars().take(19).collect()
 }
 
 fn was_never_confirmed(appointment: &Appointment) -> bool {

@@ -258,7 +258,9 @@ impl Desk {
             }
             Outcome::Cancelled => {
                 note(&mut changed, situation, "Its system has cancelled it too");
-                vec![Said::Appointment(Box::new(changed))]
+                let mut said = vec![Said::Appointment(Box::new(changed))];
+                said.extend(self.stood_meanwhile(situation, appointment));
+                said
             }
             Outcome::Refused { words } => {
                 note(&mut changed, situation, "Its system does not cancel it");

@@ -281,11 +281,7 @@ impl Desk {
             said.extend(self.stands_again(situation, known, cancellation, word));
         }
         if !spoken.ended {
-            let words = format!(
-                "{} says that this appointment stands, although it was cancelled here. Phone {}.",
-                known.system, known.telephone
-            );
-            said.extend(self.disagree(situation, known, 10, &words));
+            said.extend(self.stands_although_cancelled(situation, known));
         } else if !made_there(known) && situation.now < known.end {
             let words = format!(
                 "{} was cancelled, and stands again at {}. Make sure that the patient knows.",
@@ -294,6 +290,22 @@ impl Desk {
             said.extend(self.call(situation, known, 9, &words));
         }
         said
+    }
+
+    /// When a system has answered to a cancellation: whether it has said since then that the appointment stands.
+    pub(super) fn stood_meanwhile(&self, situation: Situation<'_>, cancelled: &Appointment) -> Vec<Said> {
+        let Standing::Cancelled(cancellation) = &cancelled.standing else { return Vec::new() };
+        let since = |spoken: &&Spoken| cancellation.at < spoken.book.at && !spoken.cancelled;
+        let stood = self.said_there.get(&cancelled.id).filter(since);
+        stood.map_or_else(Vec::new, |_| self.stands_although_cancelled(situation, cancelled))
+    }
+
+    fn stands_although_cancelled(&self, situation: Situation<'_>, known: &Appointment) -> Vec<Said> {
+        let words = format!(
+            "{} says that this appointment stands, although it was cancelled here. Phone {}.",
+            known.system, known.telephone
+        );
+        self.disagree(situation, known, 10, &words)
     }
 
     fn stands_again(

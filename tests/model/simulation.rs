@@ -509,10 +509,11 @@ impl Polysystem {
     }
 
     fn work(&mut self, hub: usize, faults: bool) {
-        for Work { appointment, kind } in self.hubs[hub].desk.work(self.now) {
+        for Work { appointment, kind, .. } in self.hubs[hub].desk.work(self.now) {
             let outcome = match kind {
                 WorkKind::Book => self.practice_books(&appointment, faults),
                 WorkKind::Cancel => self.practice_cancels(&appointment),
+                WorkKind::Tell => self.practice_amends(),
                 _ => Outcome::Cancelled,
             };
             // The power may go between the practice's answer and the desk's journal.
@@ -542,6 +543,13 @@ impl Polysystem {
             return Outcome::Again { why: WhyProvisional::OutcomeUnknown };
         }
         Outcome::Booked(Reference { id: slot.clone(), ..Reference::default() })
+    }
+
+    fn practice_amends(&self) -> Outcome {
+        if self.practice.silent {
+            return Outcome::Again { why: WhyProvisional::SystemSilent };
+        }
+        Outcome::Told(Reference::default())
     }
 
     fn practice_cancels(&mut self, appointment: &Appointment) -> Outcome {

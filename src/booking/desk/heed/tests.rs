@@ -378,13 +378,28 @@ fn what_was_cancelled_here_and_stands_there_is_looked_into() {
     bench.confirm(ours);
     let deed = Deed::Cancel { appointment: ours, by: CancelledBy::Patient, reason: "Cannot come".to_owned() };
     bench.deed(NOW, 2, &deed);
-    let late = SystemWord { when: WordTime { at: Timestamp(NOW.0 + 1000), place: (2, 0) }, ..word(1, 2, 0) };
     bench.hear(&of(ours, word(1, 2, 0)));
     assert!(bench.tasks().is_empty(), "an echo of the booking");
+    let at = |at: i64| WordTime { at: Timestamp(NOW.0 + at), place: (2, 0) };
+    // Said after it was cancelled, but perhaps before the clinic knew.
+    bench.hear(&of(ours, SystemWord { when: at(-1), ..word(1, 2, 0) }));
     bench.settle(ours, WorkKind::Cancel, &Outcome::Cancelled);
-    bench.hear(&of(ours, late));
+    assert!(bench.tasks().is_empty() && !bench.one(ours).stands());
+    // Said after the clinic has answered: the book is its own, so it stands, and people look.
+    bench.hear(&of(ours, SystemWord { when: at(1000), ..word(1, 2, 0) }));
     assert_eq!(bench.tasks(), [(TaskKind::Disagreement, Some(ours))]);
-    assert!(!bench.one(ours).stands());
+    assert_eq!((bench.one(ours).stands(), bench.has(2)), (true, Some(ours)));
+    bench.deed(Timestamp(NOW.0 + 5000), 3, &deed);
+    assert_eq!((bench.has(2), bench.due()[0].kind), (None, WorkKind::Cancel));
+    bench.hear(&of(ours, SystemWord { when: at(6000), ..word(1, 2, 0) }));
+    assert!(!bench.one(ours).stands(), "it has not answered yet");
+    bench.deed(NOW, 4, &Deed::FinishTask { task: bench.desk.tasks()[0].id, note: String::new() });
+    bench.settle(ours, WorkKind::Cancel, &Outcome::Cancelled);
+    assert_eq!(
+        bench.tasks(),
+        [(TaskKind::Disagreement, Some(ours))],
+        "looked into, for it may have been told late"
+    );
 }
 
 #[test]

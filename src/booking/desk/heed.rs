@@ -52,8 +52,27 @@ impl Desk {
                 |id: AppointmentId| self.appointments.get(&id).filter(|one| one.system == word.system);
             ours.and_then(known).or_else(|| theirs().and_then(known))
         };
-        let meant = word.names.iter().find_map(by_name);
-        meant.or_else(|| self.appointments.get(&word.id)).filter(|one| self.own(one))
+        let meant = word.names.iter().find_map(by_name).or_else(|| self.appointments.get(&word.id));
+        meant.filter(|one| self.own(one)).or_else(|| self.not_named_yet(word))
+    }
+
+    /// One of this desk's that its system does not name as this hub does, and whose name there is not known yet: for the
+    /// same patient at the same time.
+    fn not_named_yet(&self, word: &SystemWord) -> Option<&Appointment> {
+        let (Some(_), Some(start), Some(number)) = (word.book, word.start, word.person.nhs_number) else {
+            return None;
+        };
+        let is_it = |one: &&Appointment| {
+            let unnamed = match &one.standing {
+                Standing::Provisional { .. } => true,
+                Standing::Confirmed(reference) => reference.id == one.id.to_string(),
+                _ => false,
+            };
+            let theirs = one.system == word.system && self.own(one) && unnamed;
+            theirs && one.person.nhs_number == Some(number) && minute(one.start) == minute(start)
+        };
+        let within = self.concerns(word).then(|| self.appointments.values());
+        within.and_then(|mut all| all.find(is_it))
     }
 
     /// What an appointment's system was last heard to say of the patient's coming.

@@ -372,6 +372,20 @@ fn another_patients_word_changes_nothing_and_is_looked_into() {
 }
 
 #[test]
+fn a_system_that_does_not_repeat_our_name_is_understood_by_patient_and_time() {
+    let mut bench = Bench::new();
+    let ours = bench.book(1, 0, 2);
+    bench.hear(&word(1, 2, 0));
+    assert!(bench.one(ours).is_confirmed() && bench.tasks().is_empty());
+    bench.hear(&with(Attendance::DidNotAttend, word(2, 4, 0)));
+    assert_eq!((bench.one(ours).attendance, bench.has(4)), (Attendance::DidNotAttend, Some(ours)));
+    // Another patient's, and what is named already, is another appointment.
+    let other = SystemWord { id: AppointmentId(78), names: vec!["F2".to_owned()], ..word(3, 4, 0) };
+    bench.hear(&SystemWord { filler: "F2".to_owned(), ..other });
+    assert!(bench.desk.appointment(AppointmentId(78)).is_some());
+}
+
+#[test]
 fn what_was_cancelled_here_and_stands_there_is_looked_into() {
     let mut bench = Bench::new();
     let ours = bench.book(1, 0, 2);

@@ -421,7 +421,7 @@ impl Clinics {
         let about = |task: &&polygate::domain::booking::Task| {
             task.appointment == Some(one.id) && task.kind == TaskKind::Disagreement
         };
-        self.desk.tasks().iter().any(|task| about(&task))
+        self.desk.tasks().iter().any(about)
     }
 
     fn check_the_end(&mut self, seed: u64) {
@@ -465,7 +465,7 @@ impl Clinics {
             let calls = |task: &&polygate::domain::booking::Task| {
                 task.appointment == Some(one.id) && task.kind == TaskKind::CallPatient
             };
-            assert!(self.desk.tasks().iter().any(|task| calls(&task)), "seed {seed}: nobody calls {one:?}");
+            assert!(self.desk.tasks().iter().any(calls), "seed {seed}: nobody calls {one:?}");
         }
     }
 }

@@ -513,7 +513,7 @@ impl Polysystem {
             let outcome = match kind {
                 WorkKind::Book => self.practice_books(&appointment, faults),
                 WorkKind::Cancel => self.practice_cancels(&appointment),
-                WorkKind::Tell => self.practice_amends(),
+                WorkKind::Tell => Outcome::Told(Reference::default()),
                 _ => Outcome::Cancelled,
             };
             // The power may go between the practice's answer and the desk's journal.
@@ -543,13 +543,6 @@ impl Polysystem {
             return Outcome::Again { why: WhyProvisional::OutcomeUnknown };
         }
         Outcome::Booked(Reference { id: slot.clone(), ..Reference::default() })
-    }
-
-    fn practice_amends(&self) -> Outcome {
-        if self.practice.silent {
-            return Outcome::Again { why: WhyProvisional::SystemSilent };
-        }
-        Outcome::Told(Reference::default())
     }
 
     fn practice_cancels(&mut self, appointment: &Appointment) -> Outcome {

@@ -218,9 +218,10 @@ impl Desk {
                 vec![Said::Appointment(Box::new(changed))]
             }
             (Outcome::Booked(reference), Standing::Provisional { .. }) => {
-                changed.standing = Standing::Confirmed(reference.clone());
+                let (reference, mut said) = self.named(appointment, reference);
+                changed.standing = Standing::Confirmed(reference);
                 note(&mut changed, situation, "Confirmed by its system");
-                let mut said = vec![Said::Appointment(Box::new(changed))];
+                said.push(Said::Appointment(Box::new(changed)));
                 said.extend(self.let_go_replaced(situation, appointment));
                 said
             }

@@ -52,8 +52,24 @@ impl Desk {
                 |id: AppointmentId| self.appointments.get(&id).filter(|one| one.system == word.system);
             ours.and_then(known).or_else(|| theirs().and_then(known))
         };
-        let meant = word.names.iter().find_map(by_name);
-        meant.or_else(|| self.appointments.get(&word.id)).filter(|one| self.own(one))
+        let meant = word.names.iter().find_map(by_name).or_else(|| self.appointments.get(&word.id));
+        meant.filter(|one| self.own(one)).or_else(|| self.not_named_yet(word))
+    }
+
+    /// One of this desk's that its system does not name as this hub does, and whose name there is not known yet: for the
+    /// same patient at the same time.
+    fn not_named_yet(&self, word: &SystemWord) -> Option<&Appointment> {
+        let (Some(BookWord::Stands), Some(start)) = (word.book, word.start) else { return None };
+        let number = word.person.nhs_number?;
+        let is_it = |one: &&Appointment| {
+            let unnamed =
+                matches!(&one.standing, Standing::Confirmed(known) if known.id == one.id.to_string());
+            // What was said before it was asked for is about another.
+            let theirs = one.system == word.system && self.own(one) && unnamed && one.made <= word.when.at;
+            theirs && one.person.nhs_number == Some(number) && minute(one.start) == minute(start)
+        };
+        let within = self.concerns(word).then(|| self.appointments.values());
+        within.and_then(|mut all| all.find(is_it))
     }
 
     /// What an appointment's system was last heard to say of the patient's coming.
@@ -75,6 +91,31 @@ impl Desk {
             by: situation.by.to_owned(),
             said,
         }
+    }
+
+    /// Its system has taken an appointment, and does not say how it names it: if it has said so before the answer came, and
+    /// was not understood then, the two are one.
+    pub(super) fn named(&self, new: &Appointment, given: &Reference) -> (Reference, Vec<Said>) {
+        let same = |one: &&Appointment| {
+            let there = one.system == new.system && made_there(one) && one.stands();
+            let number = new.person.nhs_number;
+            there && number.is_some() && one.person.nhs_number == number && one.start == new.start
+        };
+        let twin = self.appointments.values().find(same).filter(|_| given.id == new.id.to_string());
+        let Some(Standing::Confirmed(known)) = twin.map(|twin| &twin.standing) else {
+            return (given.clone(), Vec::new());
+        };
+        let ended = twin.map(|twin| {
+            let cancelled = Standing::Cancelled(Cancellation {
+                by: CancelledBy::Provider,
+                reason: "The same as one made here".to_owned(),
+                at: new.made,
+                told: true,
+                reference: None,
+            });
+            Said::Appointment(Box::new(Appointment { standing: cancelled, ..twin.clone() }))
+        });
+        (known.clone(), ended.into_iter().collect())
     }
 
     /// Takes in that something was heard.
@@ -389,7 +430,9 @@ impl Desk {
     fn double_booked(&self, situation: Situation<'_>, new: &Appointment, claim: &Claim<'_>) -> Vec<Said> {
         let mut said = Vec::new();
         if situation.now < new.end {
-            for other in claim.sold_to.iter().filter(|other| !made_there(other)) {
+            let number = new.person.nhs_number;
+            let same = |other: &Appointment| number.is_some() && other.person.nhs_number == number;
+            for other in claim.sold_to.iter().filter(|other| !made_there(other) && !same(other)) {
                 let words = format!(
                     "Urgent: {} has given the time of this appointment to another patient too. Phone {}, then tell the \
                      patient and offer another time.",

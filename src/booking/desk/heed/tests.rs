@@ -372,19 +372,69 @@ fn another_patients_word_changes_nothing_and_is_looked_into() {
 }
 
 #[test]
+fn a_system_that_does_not_repeat_our_name_is_understood_by_patient_and_time() {
+    let mut bench = Bench::new();
+    let ours = bench.book(1, 0, 2);
+    let after = |at: i64, word: SystemWord| SystemWord {
+        when: WordTime { at: Timestamp(NOW.0 + at), place: (2, 0) },
+        ..word
+    };
+    // Said before the answer came, it might be another of the same patient's.
+    bench.hear(&after(0, word(1, 2, 0)));
+    assert_eq!(
+        (bench.one(THEIRS).is_confirmed(), bench.has(2), bench.tasks()),
+        (true, Some(ours), Vec::new())
+    );
+    bench.confirm(ours);
+    assert!(bench.one(ours).is_confirmed() && !bench.one(THEIRS).stands());
+    // Said after it, it is understood at once.
+    let later = bench.book(2, 1, 5);
+    bench.confirm(later);
+    let named = |name: &str, word: SystemWord| {
+        let names = vec![name.to_owned()];
+        SystemWord { id: AppointmentId(79), names, filler: name.to_owned(), ..word }
+    };
+    bench.hear(&after(1, named("F5", word(1, 5, 1))));
+    assert!(bench.desk.appointment(AppointmentId(79)).is_none());
+    let Standing::Confirmed(reference) = &bench.one(later).standing else { panic!("not confirmed") };
+    assert_eq!(reference.id, "F5");
+    bench.hear(&after(1, with(Attendance::DidNotAttend, word(2, 4, 0))));
+    assert_eq!((bench.one(ours).attendance, bench.has(4)), (Attendance::DidNotAttend, Some(ours)));
+    // Another patient's, and what is named already, is another appointment.
+    let other = SystemWord { id: AppointmentId(78), names: vec!["F2".to_owned()], ..word(3, 4, 0) };
+    bench.hear(&after(2, SystemWord { filler: "F2".to_owned(), ..other }));
+    assert!(bench.desk.appointment(AppointmentId(78)).is_some());
+}
+
+#[test]
 fn what_was_cancelled_here_and_stands_there_is_looked_into() {
     let mut bench = Bench::new();
     let ours = bench.book(1, 0, 2);
     bench.confirm(ours);
     let deed = Deed::Cancel { appointment: ours, by: CancelledBy::Patient, reason: "Cannot come".to_owned() };
     bench.deed(NOW, 2, &deed);
-    let late = SystemWord { when: WordTime { at: Timestamp(NOW.0 + 1000), place: (2, 0) }, ..word(1, 2, 0) };
     bench.hear(&of(ours, word(1, 2, 0)));
     assert!(bench.tasks().is_empty(), "an echo of the booking");
+    let at = |at: i64| WordTime { at: Timestamp(NOW.0 + at), place: (2, 0) };
+    // Said after it was cancelled, but perhaps before the clinic knew.
+    bench.hear(&of(ours, SystemWord { when: at(-1), ..word(1, 2, 0) }));
     bench.settle(ours, WorkKind::Cancel, &Outcome::Cancelled);
-    bench.hear(&of(ours, late));
+    assert!(bench.tasks().is_empty() && !bench.one(ours).stands());
+    // Said after the clinic has answered: the book is its own, so it stands, and people look.
+    bench.hear(&of(ours, SystemWord { when: at(1000), ..word(1, 2, 0) }));
     assert_eq!(bench.tasks(), [(TaskKind::Disagreement, Some(ours))]);
-    assert!(!bench.one(ours).stands());
+    assert_eq!((bench.one(ours).stands(), bench.has(2)), (true, Some(ours)));
+    bench.deed(Timestamp(NOW.0 + 5000), 3, &deed);
+    assert_eq!((bench.has(2), bench.due()[0].kind), (None, WorkKind::Cancel));
+    bench.hear(&of(ours, SystemWord { when: at(6000), ..word(1, 2, 0) }));
+    assert!(!bench.one(ours).stands(), "it has not answered yet");
+    bench.deed(NOW, 4, &Deed::FinishTask { task: bench.desk.tasks()[0].id, note: String::new() });
+    bench.settle(ours, WorkKind::Cancel, &Outcome::Cancelled);
+    assert_eq!(
+        bench.tasks(),
+        [(TaskKind::Disagreement, Some(ours))],
+        "looked into, for it may have been told late"
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! checkpoint follows every minute or thousand lines. After a failure nothing is taken until the trail has been opened
 //! and checked again. There is no way to switch it off.
 
+#[cfg(test)]
+pub mod fake;
 mod key;
 mod log;
 mod opening;

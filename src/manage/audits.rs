@@ -17,6 +17,8 @@ use crate::{
 
 use super::protocol::{AdminRequest, Fault, FaultKind, chain};
 
+/// From where operators ask.
+const DEVICE: &str = "admin socket";
 /// Lines in one answer: with the longest reasons 4 MB.
 const LINES_MAX: usize = 1_000;
 
@@ -104,6 +106,7 @@ fn seen(
     let line = Line {
         at: audit.now(),
         user: by.to_owned(),
+        device: DEVICE.to_owned(),
         deed: deed.to_owned(),
         patient: filter.patient,
         handle: filter.user.clone().unwrap_or_default(),
@@ -200,6 +203,7 @@ fn deed_of(request: &AdminRequest, by: &str, now: Timestamp) -> Option<(Line, bo
     let line = |deed: &str, handle: String, reason: Option<&String>| Line {
         at: now,
         user: by.to_owned(),
+        device: DEVICE.to_owned(),
         deed: deed.to_owned(),
         handle,
         reason: reason.cloned().unwrap_or_default(),

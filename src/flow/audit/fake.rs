@@ -76,6 +76,7 @@ impl Bench {
         let signer = Arc::clone(&self.signer);
         Parts {
             hub: self.hub.clone(),
+            organisation: "5LC01".to_owned(),
             disk: Arc::new(self.disk.clone()),
             directory: PathBuf::from(FOLDER),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,

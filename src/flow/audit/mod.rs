@@ -53,6 +53,8 @@ pub type OpenSigner = Box<dyn Fn() -> io::Result<Arc<dyn Signer>> + Send + Sync>
 pub struct Parts {
     /// Whose.
     pub hub: HubId,
+    /// Its organisation's ODS code: in whose name a line is that names none.
+    pub organisation: String,
     /// On which disk.
     pub disk: Arc<dyn Disk>,
     /// In which folder.
@@ -130,6 +132,8 @@ pub struct Audit {
     shared: Arc<Shared>,
     status: Arc<Mutex<Status>>,
     parts: Arc<Parts>,
+    /// Held by whoever journals checkpoints: one after another.
+    shipping: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Audit {
@@ -149,6 +153,7 @@ impl Audit {
             shared: Arc::clone(&shared),
             status: Arc::clone(&status),
             parts: Arc::clone(&parts),
+            shipping: Arc::default(),
         };
         writer::start(parts, shared, status, inbox)?;
         Ok(audit)

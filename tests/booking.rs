@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "booking/bars.rs"]
+mod bars;
+
 use std::{fmt::Write as _, fs, sync::Arc, time::Duration};
 
 use polygate::{
@@ -14,7 +17,7 @@ use polygate::{
         actor::Practitioner,
         booking::{
             Answer, Appointment, AppointmentId, Attendance, CancelledBy, Deed, Done, Needs, Offer, Person,
-            Promise, RequestId, SlotSearch, Standing, TaskKind, VisitPart,
+            Promise, RequestId, SlotSearch, Standing, TaskKind, VisitPart, WaitingPerson,
         },
         nhs_number::NhsNumber,
     },
@@ -66,6 +69,10 @@ impl Ground {
             ground.hubs.push(ground.start(id).await);
         }
         ground.write_centre();
+        for desk in [ground.soho(), ground.camden()] {
+            let open = || Some(()).filter(|()| desk.board(desk.now(), desk.now()).held.is_empty());
+            until("the desk is open", open).await;
+        }
         ground
     }
 
@@ -75,7 +82,9 @@ impl Ground {
             text,
             "[hub]\nid = \"{id}\"\nods = \"5LC01\"\nname = \"{id}\"\nstate = \"{id}\"\n\n[centre]\n\
              broker = \"mqtts://localhost:{port}\"\nca = \"ca.pem\"\ncertificate = \"{id}.pem\"\nkey = \"{id}.key\"\n\
-             reconnect-max-seconds = 1\n[booking]\nfirst-box = true\n{more}"
+             reconnect-max-seconds = 1\n[booking]\nfirst-box = {first}\n{more}",
+            // One is told by its people, the other by the centre.
+            first = id == "soho"
         )
         .unwrap();
         fs::write(self.directory.path().join(format!("{id}.toml")), text).unwrap();
@@ -260,5 +269,41 @@ async fn cut_off_desks_sell_no_slot_twice_and_the_loser_becomes_a_task() {
         standing(&camden, won.id, |standing| *standing == Standing::Firm)
     })
     .await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_box_in_place_of_a_lost_one_sells_nothing_of_what_that_one_sold() {
+    let mut ground = Ground::prepare().await;
+    let offer = until_offered(&ground.soho()).await.remove(0);
+    let sold = one(book(&ground.soho(), 1, "9990000018", &offer).await);
+    until("the other desk knows of it", || {
+        standing(&ground.camden(), sold.id, |standing| *standing == Standing::Firm)
+    })
+    .await;
+    // Its disk is lost. People put in another box with the same name, and forget what first-box = true means.
+    ground.hubs.remove(0).end().await;
+    fs::remove_dir_all(ground.directory.path().join("soho")).unwrap();
+    let new = ground.start("soho").await;
+    ground.hubs.insert(0, new);
+    let soho = ground.soho();
+    // The centre says that there was an earlier one: every time is held.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while soho.services().is_empty() || !offers(&soho).await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "it goes on selling");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What it does from now on follows what the lost one did, for everybody.
+    let waiting = WaitingPerson {
+        id: AppointmentId(0),
+        person: sold.person.clone(),
+        wish: SlotSearch::default(),
+        priority: 2,
+        since: soho.now(),
+        short_notice: false,
+        by: String::new(),
+    };
+    soho.perform(&receptionist(), RequestId(9 << 8), Deed::Wait(waiting)).await.unwrap();
+    until("the other desk hears it", || Some(()).filter(|()| !ground.camden().waiting().is_empty())).await;
     ground.end().await;
 }

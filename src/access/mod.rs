@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod lock_out;
+pub mod policy;
 pub mod role;
 pub mod secret;
 pub mod sessions;

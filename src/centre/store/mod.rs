@@ -78,9 +78,14 @@ pub struct ActCursor {
 }
 
 impl ActCursor {
-    /// Whether a hub's class of bookings has an epoch before this one; any at all if none is named.
-    pub fn has_earlier(&self, hub: &HubId, than: Option<Epoch>) -> bool {
-        self.streams.keys().any(|(known, epoch)| known == hub && than.is_none_or(|than| *epoch < than))
+    #[cfg(test)]
+    pub(in crate::centre) fn note(&mut self, hub: &HubId, epoch: Epoch) {
+        self.streams.entry((hub.clone(), epoch)).or_insert(0);
+    }
+
+    /// The epochs of a hub's class of bookings.
+    pub fn epochs<'a>(&'a self, hub: &'a HubId) -> impl Iterator<Item = Epoch> + 'a {
+        self.streams.keys().filter(move |(known, _)| known == hub).map(|(_, epoch)| *epoch)
     }
 }
 

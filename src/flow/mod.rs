@@ -8,6 +8,7 @@ pub mod audit;
 pub mod book;
 pub mod cache;
 pub mod deliver;
+pub mod disclose;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

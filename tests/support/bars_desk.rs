@@ -2,10 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -42,18 +39,15 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// A counter in memory.
 #[derive(Debug, Default)]
-struct Memory(AtomicU64);
+struct Memory(Mutex<Option<u64>>);
 
 impl Counter for Memory {
     fn read(&self) -> std::io::Result<Counted> {
-        Ok(match self.0.load(Ordering::SeqCst) {
-            0 => Counted::Missing,
-            number => Counted::Number(number),
-        })
+        Ok(self.0.lock().unwrap().map_or(Counted::Missing, Counted::Number))
     }
 
     fn set(&self, number: u64) -> std::io::Result<()> {
-        self.0.store(number, Ordering::SeqCst);
+        *self.0.lock().unwrap() = Some(number);
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ use super::{
 
 mod ahead;
 mod begin;
+mod care;
 mod drive;
 mod journal;
 mod listen;
@@ -39,7 +40,7 @@ mod record;
 mod reread;
 mod tell;
 #[cfg(test)]
-mod tests;
+pub(in crate::flow) mod tests;
 mod unlock;
 
 pub use journal::{BOOKING, Told};

@@ -154,11 +154,19 @@ pub enum Said {
         /// What.
         keys: Vec<OfferKey>,
     },
-    /// What the centre has ever heard of a hub's ledger.
+    /// A desk that knows of no earlier one asks the centre whether there was one: alone in an act, whose place is
+    /// [`ActPlace::QUESTION`].
+    Asking {
+        /// Chosen at random by this desk, so that no answer to another is taken for its own.
+        life: u64,
+    },
+    /// What the centre knows of earlier desks of a hub.
     Known {
         /// Whose.
         of: HubId,
-        /// The highest incarnation; zero if it never began.
+        /// Which of its desks has asked.
+        life: u64,
+        /// Zero if it is the first; else at least the highest incarnation that any had.
         incarnation: u64,
     },
 }

@@ -88,8 +88,8 @@ fn bars(data: &[u8]) {
         && let Ok(message) = codec_bars::read(&tree)
     {
         drop(codec_bars::essence(&tree));
-        let service = codec_bars::Service { name: "Hub", id: "1" };
-        drop(codec_bars::accepted(&message, service, Timestamp(0)).to_string());
+        let service = codec_bars::Service { name: "Hub", id: "1", books: false };
+        drop(codec_bars::accepted(&message, service, None, Timestamp(0)).to_string());
     }
     drop(systems_bars::translate_entry(&entry(data)));
 }

@@ -29,7 +29,7 @@ impl Desk {
     /// Takes in an act of this hub, once it is durable.
     pub fn apply(&mut self, act: &Act) -> Vec<Trouble> {
         let from = self.hub.clone();
-        self.spoken = act.place.number;
+        self.spoken = self.spoken.max(act.place.number);
         self.remember(act);
         act.said.iter().filter_map(|said| self.take(&from, act, said)).collect()
     }
@@ -136,6 +136,11 @@ impl Desk {
                 self.pleases.insert(*request);
                 while REQUESTS_MAX < self.pleases.len() {
                     self.pleases.pop_first();
+                }
+            }
+            Said::Asking { life } => {
+                if *from == self.hub {
+                    self.life = Some(*life);
                 }
             }
             Said::Allot { .. } | Said::WantBack { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}

@@ -77,6 +77,9 @@ pub struct Desk {
     catalogues: BTreeMap<HubId, Catalogue>,
     /// How many acts this desk has put down.
     spoken: u64,
+    /// Under which name it has asked whether it is the first, if it has.
+    #[serde(default)]
+    life: Option<u64>,
     /// How far each other hub, and the centre, was heard, and when by its own clock.
     heard: BTreeMap<HubId, (ActPlace, Timestamp)>,
     /// What was said of slots that move between hubs, this hub's own words included.
@@ -121,6 +124,7 @@ impl Desk {
             requests_in_order: VecDeque::new(),
             catalogues: BTreeMap::new(),
             spoken: 0,
+            life: None,
             heard: BTreeMap::new(),
             elsewhere: Elsewhere::default(),
             by_reference: BTreeMap::new(),
@@ -157,12 +161,20 @@ impl Desk {
 
     /// Where the next act stands, if it is this one.
     pub fn next_place(&self, act: &Act) -> ActPlace {
+        if act.said.iter().any(|said| matches!(said, Said::Asking { .. })) {
+            return ActPlace::QUESTION;
+        }
         let began = act.said.iter().filter_map(|said| match said {
             Said::Token(TokenEvent::Began { incarnation }) => Some(*incarnation),
             _ => None,
         });
         let incarnation = began.max().unwrap_or(0).max(self.ledger.incarnation());
         ActPlace { incarnation, number: self.spoken + 1 }
+    }
+
+    /// Under which name this desk has asked whether it is the first of its hub, if it has.
+    pub const fn life(&self) -> Option<u64> {
+        self.life
     }
 
     /// One appointment.

@@ -48,6 +48,7 @@ impl BookingDesk {
     /// Drives the desk until it is told to stop. `heard` is what was said before the start and may need an answer.
     pub async fn run(self: Arc<Self>, heard: Vec<Heard>, stop: watch::Receiver<bool>) {
         self.say_heard();
+        self.ask().await;
         self.begin(self.first).await;
         self.publish().await;
         for heard in heard {
@@ -141,8 +142,9 @@ impl BookingDesk {
                 Said::NotGranted { to, keys } if centre && *to == own => {
                     self.settle(|desk, situation| desk.not_granted(situation, keys)).await;
                 }
-                Said::Known { of, incarnation } if centre && *of == own => {
-                    self.begin(*incarnation == 0).await;
+                Said::Known { of, life, incarnation } if centre && *of == own => {
+                    self.answered(*life, *incarnation).await;
+                    self.publish().await;
                 }
                 Said::Declined { request, words } if self.desk().has_asked(*request) => {
                     self.settle(|desk, situation| desk.declined(situation, *request, words)).await;

@@ -15,6 +15,7 @@ use crate::{
     booking::{
         act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, Down, Said},
         desk::{Desk, Heard, Trouble},
+        token::TokenEvent,
     },
     codec::cbor,
     domain::{
@@ -44,7 +45,6 @@ const FILE: &str = "desk.cbor";
 pub(super) struct Writer {
     file: PathBuf,
     acts: u64,
-    numbered: u64,
     /// Acts may be missing from what was read at the start.
     pub(super) damaged: bool,
     /// What follows what the centre says, and how far it has come.
@@ -122,7 +122,6 @@ impl BookingDesk {
             writer: tokio::sync::Mutex::new(Writer {
                 file,
                 acts,
-                numbered: 0,
                 damaged,
                 follower: reader,
                 followed,
@@ -149,9 +148,13 @@ impl BookingDesk {
         if act.said.is_empty() && act.request.is_none() {
             return Ok(act);
         }
-        writer.numbered += 1;
+        let begins =
+            |said: &Said| matches!(said, Said::Asking { .. } | Said::Token(TokenEvent::Began { .. }));
+        if self.desk().ledger().incarnation() == 0 && !act.said.iter().any(begins) {
+            return Err(NotCommitted::NotBegun);
+        }
         let act = Act { place: self.desk().next_place(&act), ..act };
-        let append = self.append_of(&act, writer.numbered)?;
+        let append = self.append_of(&act)?;
         let verdicts = self.hub.journal.append(vec![append]).await;
         match verdicts.as_deref().map(<[Verdict]>::first) {
             Ok(Some(Verdict::Committed(_) | Verdict::Duplicate)) => {}
@@ -197,13 +200,15 @@ impl BookingDesk {
         }
     }
 
-    fn append_of(&self, act: &Act, number: u64) -> Result<Append, NotCommitted> {
+    fn append_of(&self, act: &Act) -> Result<Append, NotCommitted> {
         let raw = cbor::encode(act).map_err(|_| NotCommitted::TooLong)?;
         if ACT_BYTES_MAX < raw.len() {
             return Err(NotCommitted::TooLong);
         }
+        // The writer is held: no other act has this place in the journal, whatever the clock says.
+        let Position { segment, offset } = self.hub.journal.shared().end();
         let source_id = act.request.map_or_else(
-            || format!("{}-{:x}-{number:x}", self.desk().ledger().incarnation(), act.at.0),
+            || format!("{}-{:x}-{segment:x}.{offset:x}", self.desk().ledger().incarnation(), act.at.0),
             |request| request.id.to_string(),
         );
         let summary = Summary {
@@ -267,6 +272,9 @@ pub(super) enum NotCommitted {
     /// It is too long.
     #[error("it is too long")]
     TooLong,
+    /// Until it has begun, its acts could not be told from those of an earlier desk.
+    #[error("the desk has not begun: the centre has not said yet whether this hub had an earlier box")]
+    NotBegun,
 }
 
 /// What an entry of the journal is to the desk.

@@ -278,6 +278,10 @@ fn not_committed(error: NotCommitted) -> Refused {
             "Nothing was booked: the hub's disk has failed. Call the IT team, and book on paper."
         }
         NotCommitted::TooLong => "Nothing was booked: there are too many words.",
+        NotCommitted::NotBegun => {
+            "Nothing was done: this hub is new, and waits for the centre to say whether it had an earlier box. Book on \
+             paper until then."
+        }
     };
     Refused { code: "not-durable", words: words.to_owned(), field: "" }
 }

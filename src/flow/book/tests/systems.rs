@@ -1,5 +1,7 @@
 //! Systems that keep the book themselves: what they are told, and what is heard of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 use super::*;
@@ -19,7 +21,7 @@ use crate::{
 /// A clinic's system that takes what it is told, or is silent.
 #[derive(Debug, Default)]
 struct Clinic {
-    silent: std::sync::atomic::AtomicBool,
+    silent: AtomicBool,
     told: Mutex<Vec<Telling>>,
 }
 

@@ -1,6 +1,6 @@
 //! The audit trail of a hub: where it is, what signs it, and who hands it their deeds.
 
-use std::{path::Path, sync::Arc};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use anyhow::Context;
 
@@ -39,11 +39,16 @@ impl RunningHub {
     /// Starts the audit trail, before anybody can sign in or ask for anything. There is no setting for it.
     pub(super) fn start_audit(&mut self, state: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
         let directory = state.join(FOLDER);
-        std::fs::create_dir_all(&directory)
+        // Nobody else on the machine need read who saw whose record.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let key = directory.join(KEY);
         let parts = Parts {
             hub: self.hub.identity().id.clone(),
+            organisation: self.hub.identity().ods.clone(),
             disk: self.hub.disk(),
             clock: Arc::clone(clock),
             counter: Arc::new(FileCounter::new(directory.join(COUNTER))),

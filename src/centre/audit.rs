@@ -303,3 +303,6 @@ fn check(raw: &[u8]) -> Result<Checked, Trouble> {
     }
     Ok(Checked { parcel, key, checkpoint: opened.checkpoint })
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ use crate::{
 
 use super::protocol::{AdminRequest, Fault, FaultKind, chain};
 
+/// From where operators ask.
+const DEVICE: &str = "admin socket";
 /// Lines in one answer: with the longest reasons 4 MB.
 const LINES_MAX: usize = 1_000;
 
@@ -104,6 +106,7 @@ fn seen(
     let line = Line {
         at: audit.now(),
         user: by.to_owned(),
+        device: DEVICE.to_owned(),
         deed: deed.to_owned(),
         patient: filter.patient,
         handle: filter.user.clone().unwrap_or_default(),
@@ -200,6 +203,7 @@ fn deed_of(request: &AdminRequest, by: &str, now: Timestamp) -> Option<(Line, bo
     let line = |deed: &str, handle: String, reason: Option<&String>| Line {
         at: now,
         user: by.to_owned(),
+        device: DEVICE.to_owned(),
         deed: deed.to_owned(),
         handle,
         reason: reason.cloned().unwrap_or_default(),
@@ -290,4 +294,123 @@ fn failed(error: &dyn std::error::Error) -> Fault {
 
 fn unknown(line: LineId) -> Fault {
     Fault::new(FaultKind::NotFound, format!("line {line} is not in the audit trail"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        flow::{
+            audit::fake::{Bench, line, patient},
+            fake::{self, FakeHub},
+        },
+        manage::commands,
+        sys::sim_disk::{Fault as DiskFault, FaultKind as Failing},
+    };
+
+    /// A hub with a trail of so many lines.
+    fn hub(bench: &Bench, lines: usize) -> FakeHub {
+        let hub = FakeHub::new(fake::calm());
+        let audit = bench.start();
+        for number in 0..lines {
+            audit.write_blocking(line(number)).unwrap();
+        }
+        assert!(hub.audit.set(audit).is_ok());
+        hub
+    }
+
+    fn ask(hub: &FakeHub, request: &str) -> Result<Value, Fault> {
+        commands::answer(hub, serde_json::from_str(request).unwrap(), "uid 7")
+    }
+
+    /// Deeds of the operator, newest first, once so many are on record.
+    fn deeds(hub: &FakeHub, count: usize) -> Vec<Line> {
+        loop {
+            let found = hub.audit().unwrap().find_by_user("uid 7", None, 100).unwrap();
+            if count <= found.len() {
+                return found.into_iter().map(|found| found.line).collect();
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    const REVEAL: &str =
+        r#"{"request":"record-show","nhs_number":"9990000018","kind":null,"reveal":"wrong ward"}"#;
+
+    #[test]
+    fn what_shows_a_patient_is_on_record_before_it_is_shown_or_is_not_shown() {
+        let bench = Bench::new("north");
+        let hub = hub(&bench, 1);
+        assert!(ask(&hub, REVEAL).unwrap()["content"].is_object());
+        let on_record = &deeds(&hub, 1)[0];
+        assert_eq!((on_record.deed.as_str(), on_record.reason.as_str()), ("record.show", "wrong ward"));
+        assert_eq!(on_record.patient, Some(patient(0)));
+        bench.disk.inject(Some(DiskFault { at_call: 0, kind: Failing::Full, sticky: true }));
+        let refused = ask(&hub, REVEAL).unwrap_err();
+        assert!(refused.message.contains("audit"), "{refused:?}");
+        assert_eq!(hub.deeds.lock().unwrap().len(), 1, "the hub was not even asked");
+        // The hub can still be mended.
+        let release = r#"{"request":"parked-skip","number":3,"reason":"test data"}"#;
+        assert!(ask(&hub, release).is_ok());
+        bench.disk.inject(None);
+    }
+
+    #[test]
+    fn changes_and_refusals_are_on_record_with_what_came_of_them() {
+        let bench = Bench::new("north");
+        let hub = hub(&bench, 1);
+        ask(&hub, r#"{"request":"parked-skip","number":3,"reason":"test data"}"#).unwrap();
+        ask(&hub, r#"{"request":"parked-skip","number":3,"reason":" "}"#).unwrap_err();
+        let on_record = deeds(&hub, 2);
+        let outcomes: Vec<_> = on_record.iter().map(|line| (line.deed.as_str(), line.outcome)).collect();
+        assert_eq!(outcomes, [("parked.skip", Outcome::Refused), ("parked.skip", Outcome::Done)]);
+        ask(&hub, r#"{"request":"queue"}"#).unwrap();
+        assert_eq!(deeds(&hub, 2).len(), 2, "what shows nobody's data is not");
+    }
+
+    #[test]
+    fn an_export_shows_patients_only_with_a_reason_and_is_itself_on_record() {
+        let bench = Bench::new("north");
+        let hub = hub(&bench, 1_200);
+        let export =
+            |more: &str| ask(&hub, &format!(r#"{{"request":"audit","deed":"export"{more}}}"#)).unwrap();
+        let first = export(r#","filter":{},"from_line":null,"reason":null"#);
+        let lines = first["lines"].as_array().unwrap();
+        assert_eq!((lines.len(), first["next"].as_str()), (1_000, Some("1-1000")));
+        assert!(lines.iter().all(|line| line.get("patient").is_none() && line.get("reason").is_none()));
+        let rest = export(r#","filter":{},"from_line":"1-1000","reason":null"#);
+        // The start itself and both exports are lines too.
+        assert_eq!((rest["lines"].as_array().unwrap().len(), rest["next"].as_str()), (203, None));
+        let theirs =
+            export(r#","filter":{"patient":"9990000026"},"from_line":null,"reason":"she asks who looked""#);
+        let theirs = theirs["lines"].as_array().unwrap().clone();
+        // Whoever looks for a patient is among those who looked.
+        assert_eq!(theirs.len(), 301);
+        assert!(theirs.iter().all(|line| line["patient"] == "9990000026"));
+        let on_record = deeds(&hub, 3);
+        assert_eq!(
+            (on_record[0].deed.as_str(), on_record[0].reason.as_str()),
+            ("audit.export", "she asks who looked")
+        );
+    }
+
+    #[test]
+    fn a_proof_shows_no_word_of_its_line_and_a_report_is_sound() {
+        let bench = Bench::new("north");
+        let hub = hub(&bench, 30);
+        let proof = ask(&hub, r#"{"request":"audit","deed":"prove","line":"1-17"}"#).unwrap();
+        assert_eq!((proof["line"].as_str(), proof["index"].as_u64()), (Some("1-17"), Some(16)));
+        assert!(!proof.to_string().contains("999") || !proof.to_string().contains("Okafor"));
+        assert!(proof["checkpoint"].as_str().unwrap().starts_with("polygate/north/1\n31\n"));
+        let anchor = serde_json::to_string(&proof["checkpoint"]).unwrap();
+        let verify = format!(r#"{{"request":"audit","deed":"verify","anchor":{anchor}}}"#);
+        assert_eq!(ask(&hub, &verify).unwrap()["fault_count"], 0);
+        let missing =
+            ask(&hub, r#"{"request":"audit","deed":"show","line":"1-99","reason":null}"#).unwrap_err();
+        assert_eq!(missing.kind, FaultKind::NotFound);
+        let shown = ask(&hub, r#"{"request":"audit","deed":"show","line":"1-3","reason":null}"#).unwrap();
+        assert_eq!((shown["user"].as_str(), shown.get("patient")), (Some("user-1"), None));
+        let without = FakeHub::new(fake::calm());
+        assert_eq!(ask(&without, &verify).unwrap_err().kind, FaultKind::NotAvailable);
+    }
 }

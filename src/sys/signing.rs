@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn the_standards_own_signature_verifies() {
         let bytes = |text: &str| -> Vec<u8> {
-            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+            let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+            text.as_bytes().chunks(2).map(digits).collect()
         };
         let public = bytes("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
         let signature = bytes(concat!(

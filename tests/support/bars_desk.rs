@@ -100,7 +100,7 @@ impl BarsDesk {
             },
             practices: Vec::new(),
             told: Vec::new(),
-            hears: polygate::systems::hl7::word_of,
+            hears: |_| None,
             organisation: Organisation {
                 ods_code: "5LC01".to_owned(),
                 name: "Soho".to_owned(),

@@ -39,7 +39,7 @@ pub fn fuzz(data: &[u8]) {
     if let Ok(record) = Record::decode(data) {
         assert_eq!(record.encode(), data, "a record has two forms");
     }
-    if let Some(text) = std::str::from_utf8(data).ok() {
+    if let Ok(text) = std::str::from_utf8(data) {
         let checkpoint = Checkpoint::parse(text);
         assert!(checkpoint.is_none_or(|checkpoint| checkpoint.text() == text), "a checkpoint has two forms");
         assert!(KeyName::parse(text).is_none_or(|key| key.to_string() == text), "a key has two forms");

@@ -93,7 +93,9 @@ impl Log {
             Counted::Number(number) => number,
             Counted::Missing | Counted::Foreign => 0,
         };
-        let start = before.counter.max(counter) + 1;
+        // A start that ended before the counter was set has written no line: its number is used again.
+        let is_unfinished = before.counter == counter + 1 && found.damage.is_empty();
+        let start = if is_unfinished { before.counter } else { before.counter.max(counter) + 1 };
         let mut index = found.index;
         let previous = index.segments.back().cloned();
         if before.incarnation == 0 || !found.damage.is_empty() {
@@ -140,7 +142,10 @@ impl Log {
         };
         let moment = self.moment();
         let mut frames = Vec::with_capacity(lines.len());
-        for (line, number) in lines.into_iter().zip(standing.size + 1..) {
+        for (mut line, number) in lines.into_iter().zip(standing.size + 1..) {
+            if line.organisation.is_empty() {
+                line.organisation.clone_from(&self.parts.organisation);
+            }
             let salt = entropy::secret()?.first_chunk().copied().unwrap_or_default();
             let record = Record::seal(line, number, standing.size, moment, last, salt);
             let hash = record.seal.hash();

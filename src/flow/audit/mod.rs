@@ -4,6 +4,8 @@
 //! checkpoint follows every minute or thousand lines. After a failure nothing is taken until the trail has been opened
 //! and checked again. There is no way to switch it off.
 
+#[cfg(test)]
+pub mod fake;
 mod key;
 mod log;
 mod opening;
@@ -51,6 +53,8 @@ pub type OpenSigner = Box<dyn Fn() -> io::Result<Arc<dyn Signer>> + Send + Sync>
 pub struct Parts {
     /// Whose.
     pub hub: HubId,
+    /// Its organisation's ODS code: in whose name a line is that names none.
+    pub organisation: String,
     /// On which disk.
     pub disk: Arc<dyn Disk>,
     /// In which folder.
@@ -128,6 +132,8 @@ pub struct Audit {
     shared: Arc<Shared>,
     status: Arc<Mutex<Status>>,
     parts: Arc<Parts>,
+    /// Held by whoever journals checkpoints: one after another.
+    shipping: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Audit {
@@ -147,6 +153,7 @@ impl Audit {
             shared: Arc::clone(&shared),
             status: Arc::clone(&status),
             parts: Arc::clone(&parts),
+            shipping: Arc::default(),
         };
         writer::start(parts, shared, status, inbox)?;
         Ok(audit)

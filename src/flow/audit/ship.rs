@@ -84,6 +84,7 @@ impl Audit {
 
     /// Journals the checkpoints that are not yet, a few at a time. A failure is tried again with the next call.
     async fn ship(&self, hub: &Hub) {
+        let _in_order = self.shipping.lock().await;
         for _ in 0..PARCELS_MAX {
             let audit = self.clone();
             let next = tokio::task::spawn_blocking(move || audit.next_parcel()).await;

@@ -1,146 +1,28 @@
-//! The trail against every flipped bit, cut end, spliced file, turned-back clock and disk, and every failing call.
+//! The trail against every flipped bit, cut end, spliced file, turned-back clock and disk.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod disk;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
+    fake::{Bench, FOLDER, NOW, line, patient, verify_disk},
+    key::FileSigner,
     log::Log,
-    opening::Acknowledged,
     segment::{HEADER_BYTES, file_name, index_name},
+    shared::Shared,
     verify::Pass,
     *,
 };
 use crate::{
-    access::audit::{
-        Checkpoint, Outcome, VerifyingKey, tree::leaf_hash, verify_consistency, verify_inclusion,
-    },
-    domain::{nhs_number::NhsNumber, time::Timestamp},
+    access::audit::{Checkpoint, tree::leaf_hash, verify_consistency, verify_inclusion},
+    domain::time::Timestamp,
     sys::{
-        clock::SimulatedClock,
-        counter::Counted,
         disk::{RealDisk, read_file, write_all_at},
         entropy::Entropy,
         signing::FileKey,
-        sim_disk::{Fault as DiskFault, FaultKind, SimulatedDisk},
+        sim_disk::SimulatedDisk,
     },
 };
-
-const NOW: Timestamp = Timestamp(1_795_000_000_000);
-const FOLDER: &str = "/state/audit";
-
-/// A counter outside the disk, as a TPM's would be.
-#[derive(Debug, Default)]
-struct Outside(Mutex<Option<u64>>);
-
-impl Counter for Outside {
-    fn read(&self) -> io::Result<Counted> {
-        Ok(self.0.lock().unwrap().map_or(Counted::Missing, Counted::Number))
-    }
-
-    fn set(&self, number: u64) -> io::Result<()> {
-        *self.0.lock().unwrap() = Some(number);
-        Ok(())
-    }
-}
-
-/// A trail with what it stands on.
-struct Bench {
-    hub: HubId,
-    disk: SimulatedDisk,
-    clock: Arc<SimulatedClock>,
-    counter: Arc<Outside>,
-    signer: Arc<dyn Signer>,
-    options: Options,
-}
-
-impl Bench {
-    fn new(hub: &str) -> Self {
-        Self {
-            hub: hub.parse().unwrap(),
-            disk: SimulatedDisk::default(),
-            clock: Arc::new(SimulatedClock::new(NOW)),
-            counter: Arc::default(),
-            signer: Arc::new(FileSigner::new(FileKey::fleeting().unwrap())),
-            options: Options { segment_bytes: 64 << 10, ballast_bytes: 256 << 10, floor_bytes: 64 << 10 },
-        }
-    }
-
-    fn parts(&self) -> Parts {
-        let signer = Arc::clone(&self.signer);
-        Parts {
-            hub: self.hub.clone(),
-            disk: Arc::new(self.disk.clone()),
-            directory: PathBuf::from(FOLDER),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            counter: Arc::clone(&self.counter) as Arc<dyn Counter>,
-            signer: Box::new(move || Ok(Arc::clone(&signer))),
-            verify: signing::verify,
-            options: self.options,
-        }
-    }
-
-    fn start(&self) -> Audit {
-        Audit::start(self.parts()).unwrap()
-    }
-
-    /// The log alone, without its thread.
-    fn open(&self, acknowledged: Option<Acknowledged>) -> io::Result<Log> {
-        let parts = Arc::new(self.parts());
-        let shared =
-            Arc::new(Shared::new(parts.hub.clone(), Arc::clone(&parts.disk), parts.directory.clone()));
-        Log::open(&parts, &shared, acknowledged)
-    }
-
-    fn verify(&self, anchors: &[Checkpoint]) -> Report {
-        verify_disk(&self.disk, Path::new(FOLDER), &self.hub, self.signer.key(), anchors)
-    }
-
-    /// The disk as it is now, with its own counter and clock.
-    fn copy(&self, disk: SimulatedDisk) -> Self {
-        Self {
-            hub: self.hub.clone(),
-            disk,
-            clock: Arc::new(SimulatedClock::new(NOW)),
-            counter: Arc::new(Outside(Mutex::new(*self.counter.0.lock().unwrap()))),
-            signer: Arc::clone(&self.signer),
-            options: self.options,
-        }
-    }
-}
-
-fn verify_disk(
-    disk: &dyn Disk,
-    directory: &Path,
-    hub: &HubId,
-    key: &VerifyingKey,
-    anchors: &[Checkpoint],
-) -> Report {
-    let what = Verification { disk, directory, hub, key, verify: signing::verify, anchors, until: None };
-    verify::verify(&what).unwrap()
-}
-
-fn patient(number: usize) -> NhsNumber {
-    let digits = ["9990000018", "9990000026", "9990000034", "9990000042"];
-    NhsNumber::parse(digits[number % digits.len()]).unwrap()
-}
-
-fn line(number: usize) -> Line {
-    Line {
-        at: NOW,
-        user: format!("user-{}", number % 7),
-        name: "Amara Okafor".to_owned(),
-        roles: "clinician".to_owned(),
-        deed: "record.view".to_owned(),
-        outcome: Outcome::Done,
-        patient: Some(patient(number)),
-        handle: format!("p-{number}"),
-        reason: "she is here".to_owned(),
-        ..Line::default()
-    }
-}
 
 /// A closed log of so many lines, with checkpoints.
 fn written(bench: &Bench, lines: usize) -> Checkpoint {
@@ -423,188 +305,6 @@ fn an_old_copy_of_the_disk_is_noticed_by_counter_and_by_anchor() {
     assert!(anchored.size == 200);
 }
 
-#[test]
-fn a_full_disk_uses_the_reserve_and_then_stops() {
-    let bench = Bench::new("north");
-    let mut log = bench.open(None).unwrap();
-    assert!(!log.room().is_short);
-    // Everybody else fills the disk to the last byte.
-    let used: u64 = bench.options.ballast_bytes + bench.options.segment_bytes;
-    bench.disk.set_capacity(Some(used));
-    let mut durable = 0;
-    while log.commit((0..10).map(line).collect()).is_ok() {
-        durable += 10;
-        assert!(durable < 10_000, "a disk has an end");
-    }
-    let per_line = (bench.options.ballast_bytes + bench.options.segment_bytes) / durable;
-    println!("{durable} lines in the reserve, {per_line} bytes each");
-    assert!(500 < durable, "the reserve is there to be used: {durable}");
-    let known = log.acknowledged();
-    assert_eq!(known.standing.size, durable);
-    drop(log);
-    // Full still: nothing is taken, nothing is lost.
-    assert!(bench.open(Some(known)).is_err());
-    bench.disk.set_capacity(None);
-    let mut log = bench.open(Some(known)).unwrap();
-    assert_eq!((log.damage.clone(), log.acknowledged().standing.size), (Vec::new(), durable));
-    log.commit(vec![line(1)]).unwrap();
-    log.close();
-    assert!(bench.verify(&[]).is_sound());
-}
-
-/// Runs a trail through everything it does to a disk; returns the handles of lines that were acknowledged, and the
-/// newest checkpoint.
-fn life(bench: &Bench) -> (Vec<String>, Option<Checkpoint>, Option<Acknowledged>) {
-    let (mut acknowledged, mut anchor, mut known) = (Vec::new(), None, None);
-    for round in 0..3_usize {
-        let Ok(mut log) = bench.open(known) else { continue };
-        known = Some(log.acknowledged());
-        for group in 0..6_usize {
-            let lines: Vec<Line> = (0..6).map(|number| line(round * 1_000 + group * 100 + number)).collect();
-            let handles: Vec<String> = lines.iter().map(|line| line.handle.clone()).collect();
-            if log.commit(lines).is_err() {
-                break;
-            }
-            acknowledged.extend(handles);
-            known = Some(log.acknowledged());
-            if group % 2 == 1 {
-                let Ok(signed) = log.checkpoint() else { break };
-                anchor = Some(signed.checkpoint);
-                known = Some(log.acknowledged());
-            }
-        }
-        if round == 1 {
-            log.close();
-            known = None;
-        }
-    }
-    (acknowledged, anchor, known)
-}
-
-/// Everything that was acknowledged is there, in order, and verifies.
-fn nothing_is_lost(
-    bench: &Bench,
-    (acknowledged, anchor, known): &(Vec<String>, Option<Checkpoint>, Option<Acknowledged>),
-    what: &str,
-) {
-    let log = bench.open(*known).unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!(log.damage, Vec::<String>::new(), "{what}");
-    log.close();
-    let report = bench.verify(anchor.as_slice());
-    assert!(report.is_sound(), "{what}: {report:?}");
-    let mut there = Vec::new();
-    for (_, lines, _) in files(&bench.disk) {
-        for (_, frame) in scan::scan(&lines).frames {
-            if let segment::Frame::Line(record, _) = frame {
-                there.push(record.line.handle);
-            }
-        }
-    }
-    let mut rest = there.iter();
-    for handle in acknowledged {
-        assert!(rest.any(|there| there == handle), "{what}: {handle} is lost");
-    }
-}
-
-#[test]
-fn no_failing_call_loses_an_acknowledged_line() {
-    let bench = Bench::new("north");
-    life(&bench);
-    let calls = bench.disk.calls().len() as u64;
-    let mut fired = 0;
-    for kind in FaultKind::ALL {
-        for sticky in [false, true] {
-            for at_call in 0..calls {
-                let bench = Bench::new("north");
-                bench.disk.inject(Some(DiskFault { at_call, kind, sticky }));
-                let lived = life(&bench);
-                fired += bench.disk.faults_fired();
-                bench.disk.inject(None);
-                let what = format!("{kind:?} at call {at_call} of {calls}, sticky {sticky}");
-                nothing_is_lost(&bench, &lived, &what);
-            }
-        }
-    }
-    println!("{calls} calls, {fired} faults");
-    assert!(100 < calls && calls * 3 < fired);
-}
-
-#[test]
-fn no_power_cut_loses_an_acknowledged_line() {
-    let bench = Bench::new("north");
-    life(&bench);
-    let calls = bench.disk.calls().len() as u64;
-    for at_call in 0..calls {
-        for seed in 0..4 {
-            let bench = Bench::new("north");
-            // From this call on nothing works any more: the power is gone.
-            let (mut lived, cut) = life_until(&bench, at_call, seed);
-            let after = bench.copy(cut);
-            // Another program starts: it knows nothing from before.
-            lived.2 = None;
-            nothing_is_lost(&after, &lived, &format!("power cut at call {at_call}, seed {seed}"));
-        }
-    }
-}
-
-/// A life whose disk fails in everything from a call on; and the disk as it is found after that.
-fn life_until(
-    bench: &Bench,
-    at_call: u64,
-    seed: u64,
-) -> ((Vec<String>, Option<Checkpoint>, Option<Acknowledged>), SimulatedDisk) {
-    bench.disk.inject(Some(DiskFault { at_call, kind: FaultKind::InputOutput, sticky: true }));
-    let mut acknowledged = Vec::new();
-    let mut anchor = None;
-    'rounds: for round in 0..3_usize {
-        let Ok(mut log) = bench.open(None) else { break };
-        for group in 0..6_usize {
-            let lines: Vec<Line> = (0..6).map(|number| line(round * 1_000 + group * 100 + number)).collect();
-            let handles: Vec<String> = lines.iter().map(|line| line.handle.clone()).collect();
-            if log.commit(lines).is_err() {
-                break 'rounds;
-            }
-            acknowledged.extend(handles);
-            if group % 2 == 1 {
-                let Ok(signed) = log.checkpoint() else { break 'rounds };
-                anchor = Some(signed.checkpoint);
-            }
-            if 0 < bench.disk.faults_fired() {
-                break 'rounds;
-            }
-        }
-        if round == 1 {
-            log.close();
-        }
-    }
-    let cut = bench.disk.after_power_cut(&mut Entropy::from_seed(seed));
-    ((acknowledged, anchor, None), cut)
-}
-
-#[tokio::test]
-async fn a_failing_disk_stops_disclosure_until_it_is_mended() {
-    let bench = Bench::new("north");
-    let audit = bench.start();
-    audit.write(line(1)).await.unwrap();
-    bench.disk.inject(Some(DiskFault { at_call: 0, kind: FaultKind::InputOutput, sticky: true }));
-    assert_eq!(audit.write(line(2)).await, Err(AuditStopped));
-    assert_eq!(audit.write(line(3)).await, Err(AuditStopped));
-    assert!(audit.status().stopped.is_some());
-    audit.note_line(line(4));
-    bench.disk.inject(None);
-    assert_eq!(audit.write(line(5)).await, Err(AuditStopped), "the disk has a pause");
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    audit.maintain().await.unwrap();
-    assert_eq!(audit.status().stopped, None);
-    let written = audit.write(line(6)).await.unwrap();
-    assert_eq!(written.id().incarnation, 1);
-    let there = audit.after(LineId::default(), 100).unwrap();
-    let handles: Vec<&str> = there.iter().map(|found| found.line.handle.as_str()).collect();
-    assert_eq!(handles, ["", "p-1", "", "p-4", "p-6"]);
-    audit.close().await;
-    assert!(bench.verify(&[]).is_sound());
-}
-
 #[tokio::test]
 async fn damage_of_an_acknowledged_line_begins_the_trail_anew_and_keeps_the_rest_readable() {
     let bench = Bench::new("north");
@@ -660,7 +360,7 @@ fn a_million_lines_open_in_seconds() {
     });
     let shared = Arc::new(Shared::new(parts.hub.clone(), Arc::clone(&parts.disk), folder.clone()));
     let mut log = Log::open(&parts, &shared, None).unwrap();
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for group in 0..4_000 {
         log.commit((group * 250..(group + 1) * 250).map(line).collect()).unwrap();
         if group % 4 == 3 {
@@ -672,12 +372,12 @@ fn a_million_lines_open_in_seconds() {
     let bytes: u64 =
         std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     println!("{} bytes a line", (bytes - parts.options.ballast_bytes) / 1_000_000);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let log = Log::open(&parts, &shared, None).unwrap();
     println!("opened in {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(30));
     drop(log);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     assert!(verify_disk(&RealDisk, &folder, &bench.hub, bench.signer.key(), &[]).is_sound());
     println!("verified in {:?}", began.elapsed());
     std::fs::remove_dir_all(&folder).unwrap();

@@ -47,6 +47,8 @@ pub struct Report {
     pub newest: String,
     /// Lines behind the newest checkpoint: nobody has signed them yet.
     pub unsigned: u64,
+    /// The first line that is damaged or lost, or whose successors are; none if nothing is wrong.
+    pub first_bad: Option<String>,
     /// How many faults there are.
     pub fault_count: u64,
     /// The first of them.
@@ -137,6 +139,9 @@ impl<'a> Pass<'a> {
 
     fn fault(&mut self, text: String) {
         self.report.fault_count += 1;
+        let Standing { incarnation, size, .. } = self.standing;
+        let bad = LineId { incarnation, number: size.saturating_add(1) };
+        self.report.first_bad.get_or_insert_with(|| bad.to_string());
         if self.report.faults.len() < FAULTS_MAX {
             let behind = LineId { incarnation: self.standing.incarnation, number: self.standing.size };
             self.report.faults.push(Fault { behind: behind.to_string(), what: text });

@@ -23,8 +23,10 @@ const GROUP_LINES_MAX: usize = 256;
 const UNSIGNED_LINES_MAX: u64 = 1_000 - GROUP_LINES_MAX as u64;
 /// A checkpoint follows after so long, if there are new lines.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-/// After a failure the disk is left alone for so long.
+/// After a failure the disk is left alone for so long, then twice as long, and so on: each try leaves a file behind.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// Whoever has mended the disk waits no longer than this.
+const REOPEN_AFTER_MAX: Duration = Duration::from_secs(30);
 /// Deeds of people signing in, kept in memory while the trail is stopped: about 2 MB.
 const BACKLOG_MAX: usize = 5_000;
 /// Who the trail itself is in its lines.
@@ -49,6 +51,7 @@ struct Writer {
     log: Option<Log>,
     acknowledged: Option<Acknowledged>,
     failed: Option<Instant>,
+    pause: Duration,
     signed: Instant,
     backlog: VecDeque<Line>,
 }
@@ -69,6 +72,7 @@ pub(super) fn start(
         log: None,
         acknowledged: None,
         failed: None,
+        pause: Duration::ZERO,
         signed: Instant::now(),
         backlog: VecDeque::new(),
     };
@@ -127,13 +131,10 @@ impl Writer {
             .filter(|(_, waiting)| waiting.is_none())
             .map(|(line, _)| line.clone())
             .collect();
-        let outcome = match &mut self.log {
-            Some(log) => log.commit(lines),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        };
-        match outcome {
-            Ok(written) => {
+        match self.log.as_mut().map(|log| log.commit(lines)) {
+            Some(Ok(written)) => {
                 self.acknowledged = self.log.as_ref().map(Log::acknowledged);
+                self.pause = Duration::ZERO;
                 for (written, waiting) in written.into_iter().zip(waiting) {
                     if let Some(reply) = waiting {
                         answer(reply, Ok(written));
@@ -144,8 +145,10 @@ impl Writer {
                     drop(self.checkpoint());
                 }
             }
-            Err(error) => {
-                self.stop(&error);
+            failed => {
+                if let Some(Err(error)) = failed {
+                    self.stop(&error);
+                }
                 self.put_by(unattended);
                 for reply in waiting.into_iter().flatten() {
                     answer(reply, Err(AuditStopped));
@@ -186,7 +189,7 @@ impl Writer {
 
     /// Opens the trail again, if it has stopped and the disk has had its pause.
     fn reopen(&mut self) {
-        let is_due = self.failed.is_none_or(|failed| REOPEN_AFTER <= failed.elapsed());
+        let is_due = self.failed.is_none_or(|failed| self.pause <= failed.elapsed());
         if self.log.is_none() && is_due {
             self.open();
         }
@@ -251,6 +254,7 @@ impl Writer {
     fn stop(&mut self, error: &io::Error) {
         self.log = None;
         self.failed = Some(Instant::now());
+        self.pause = (self.pause * 2).clamp(REOPEN_AFTER, REOPEN_AFTER_MAX);
         let reason = error.to_string();
         let mut status = self.status();
         if status.stopped.is_none() {

@@ -17,11 +17,13 @@ pub(super) fn write(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
 
 /// A report: sound, or the first thing that is wrong.
 pub(super) fn write_report(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let Report { lines, checkpoints, newest, unsigned, incarnations, fault_count, faults } = report;
+    let Report { lines, checkpoints, newest, unsigned, incarnations, first_bad, fault_count, faults } =
+        report;
     if report.is_sound() {
         writeln!(out, "sound: {lines} lines up to {newest}, {checkpoints} checkpoints")?;
     } else {
-        writeln!(out, "DAMAGED: {fault_count} faults in {lines} lines up to {newest}")?;
+        let from = first_bad.as_deref().unwrap_or_default();
+        writeln!(out, "DAMAGED from line {from} on: {fault_count} faults in {lines} lines up to {newest}")?;
         for fault in faults {
             writeln!(out, "  behind line {}: {}", fault.behind, words::line(&fault.what))?;
         }

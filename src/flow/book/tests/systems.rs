@@ -1,6 +1,6 @@
 //! Systems that keep the book themselves: what they are told, and what is heard of them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
@@ -21,7 +21,7 @@ use crate::{
 /// A clinic's system that takes what it is told, or is silent.
 #[derive(Debug, Default)]
 struct Clinic {
-    silent: AtomicBool,
+    silent: std::sync::atomic::AtomicBool,
     told: Mutex<Vec<Telling>>,
 }
 

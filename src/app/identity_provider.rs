@@ -27,10 +27,7 @@ pub(super) fn attach(config: &HubConfig, sign_in: &SignIn, clock: &Arc<dyn Clock
     }
 }
 
-fn settings(
-    section: &IdentityProviderSection,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<ProviderSettings> {
+fn settings(section: &IdentityProviderSection, clock: &Arc<dyn Clock>) -> anyhow::Result<ProviderSettings> {
     let tls = if section.issuer.starts_with("https://") {
         let files = SpineFiles { ca: section.ca.clone(), ..SpineFiles::default() };
         Some(ClientTls::load_for_spine(&files, Arc::clone(clock))?)

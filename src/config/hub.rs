@@ -223,7 +223,8 @@ impl HubConfig {
             place(beside, portal.certificate.iter_mut().chain(&mut portal.key));
         }
         if let Some(section) = &mut self.identity_provider {
-            let files = section.client_key.iter_mut().chain(&mut section.client_secret).chain(&mut section.ca);
+            let files =
+                section.client_key.iter_mut().chain(&mut section.client_secret).chain(&mut section.ca);
             place(beside, files);
             if section.organisations.is_empty() {
                 section.organisations.push(self.hub.ods.clone());

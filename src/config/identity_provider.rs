@@ -66,7 +66,11 @@ pub struct IdentityProviderSection {
 const SECTION: &str = "identity-provider";
 
 /// Every fault in what the section says.
-pub(super) fn check_identity_provider(file: &mut File<'_>, section: &IdentityProviderSection, has_portal: bool) {
+pub(super) fn check_identity_provider(
+    file: &mut File<'_>,
+    section: &IdentityProviderSection,
+    has_portal: bool,
+) {
     let mut fault = |key: &str, reason: &str| file.fault(SECTION, key, reason);
     if !has_portal {
         fault("label", "nobody can sign in without [portal]");
@@ -89,7 +93,8 @@ pub(super) fn check_identity_provider(file: &mut File<'_>, section: &IdentityPro
     if !can_sign_with(&section.client_key_algorithm) {
         fault("client-key-algorithm", "RS256, RS384, RS512, PS256 or ES256");
     }
-    let at_root = section.redirect.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    let at_root =
+        section.redirect.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
     if !is_protected(&section.redirect) || at_root != Some(CALLBACK) {
         fault("redirect", "https:// and a name of the portal, ending in /sign-in/callback");
     }

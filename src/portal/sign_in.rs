@@ -164,7 +164,10 @@ async fn sign_out(State(door): State<Door>, signed: Signed) -> Answer {
     // On a shared screen the next person must not be signed in as this one by a click.
     let elsewhere = door.sign_in.provider_sign_out().filter(|_| signed.visitor.federated);
     match elsewhere {
-        Some(to) => Ok((cookie, onward(&door.hub, "You are signed out here", "Sign out there too", to)?).into_response()),
+        Some(to) => {
+            Ok((cookie, onward(&door.hub, "You are signed out here", "Sign out there too", to)?)
+                .into_response())
+        }
         None => Ok((cookie, Redirect::to("/sign-in")).into_response()),
     }
 }

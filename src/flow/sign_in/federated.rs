@@ -284,3 +284,6 @@ async fn user_info(
     let malformed = || ProviderError::from(Distrust::Malformed("the user-info answer"));
     serde_json::from_slice(&good(&answer)?.body).map_err(|_| malformed())
 }
+
+#[cfg(test)]
+mod tests;

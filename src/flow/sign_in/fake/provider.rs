@@ -157,8 +157,8 @@ impl FakeProvider {
         ] {
             assert_eq!(asked[name], value);
         }
-        let code = format!("code {}", self.manner().codes.len());
         let state = asked["state"].clone();
+        let code = format!("code of {state}");
         self.manner().codes.insert(code.clone(), asked);
         HashMap::from([("code".to_owned(), code), ("state".to_owned(), state)])
     }
@@ -271,7 +271,10 @@ impl Manner {
         if let Some(secret) = form.get("client_secret") {
             return secret == SECRET && form["client_id"] == CLIENT;
         }
-        let own = Jwk::from_encoding_key(&EncodingKey::from_ec_pem(CLIENT_KEY.as_bytes()).unwrap(), Algorithm::ES256);
+        let own = Jwk::from_encoding_key(
+            &EncodingKey::from_ec_pem(CLIENT_KEY.as_bytes()).unwrap(),
+            Algorithm::ES256,
+        );
         let mut validation = Validation::new(Algorithm::ES256);
         (validation.validate_exp, validation.leeway) = (false, 0);
         validation.set_audience(&[format!("{issuer}/token")]);
@@ -280,7 +283,10 @@ impl Manner {
         let decoded = form.get("client_assertion").map(|word| decode::<Value>(word, &key, &validation));
         let Some(Ok(word)) = decoded else { return false };
         let (now, ends) = (self.now.unix_seconds(), word.claims["exp"].as_u64().unwrap());
-        word.claims["sub"] == CLIENT && word.header.kid.as_deref() == Some("own") && now < ends && ends <= now + 300
+        word.claims["sub"] == CLIENT
+            && word.header.kid.as_deref() == Some("own")
+            && now < ends
+            && ends <= now + 300
     }
 
     fn sign(&self, claims: &Value) -> String {
@@ -319,7 +325,10 @@ fn merge(object: &mut Value, over: &Value) {
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().filter_map(|line| line.split_once(": ")).find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(own, _)| own.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// The fields of a form or of a query.
@@ -338,5 +347,8 @@ pub fn fields(text: &str) -> HashMap<String, String> {
         }
         String::from_utf8(bytes).unwrap()
     };
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (plain(name), plain(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (plain(name), plain(value)))
+        .collect()
 }

@@ -69,8 +69,7 @@ pub struct ProviderStatus {
     pub reach: Reach,
 }
 
-/// A sign-in that has begun.
-#[derive(Debug)]
+/// A sign-in that has begun. Not to be shown: its address is half of what ends it.
 pub struct Departure {
     /// Where the browser goes.
     pub address: String,

@@ -12,5 +12,6 @@ mod edifact;
 mod fhir;
 mod hl7v2;
 mod mesh;
+mod oidc;
 mod sender;
 mod xml;

@@ -123,6 +123,7 @@ impl RunningHub {
             practices: Vec::new(),
             desk: None,
         };
+        running.start_audit(state, &clock)?;
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);

@@ -1,5 +1,6 @@
 //! The composition root: the only place that knows every room, puts them together and takes them apart.
 
+pub mod audit;
 mod booking;
 #[cfg(feature = "centre")]
 pub mod centre;

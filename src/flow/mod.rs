@@ -4,6 +4,7 @@
 pub mod alarm;
 pub mod aside;
 pub mod ask;
+pub mod audit;
 pub mod book;
 pub mod cache;
 pub mod deliver;

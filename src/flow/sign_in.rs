@@ -71,6 +71,10 @@ pub struct AuditNote {
     pub user: String,
     /// Who did it: the user's id, or an operator such as `uid 1000`.
     pub by: String,
+    /// The name of whoever did it at that time; empty if they have no account.
+    pub name: String,
+    /// Their roles at that time, comma-separated.
+    pub roles: String,
     /// What was done or tried.
     pub deed: &'static str,
     /// What came of it.
@@ -499,8 +503,19 @@ impl SignIn {
     fn note(&self, user: &str, by: &str, deed: &'static str, outcome: &'static str) {
         tracing::info!(user, by, deed, outcome, "access");
         if let Some(audit) = self.audit.get() {
-            let at = self.clock.now();
-            audit.note(AuditNote { at, user: user.to_owned(), by: by.to_owned(), deed, outcome });
+            let (at, accounts) = (self.clock.now(), self.accounts.load());
+            let account = by.parse().ok().and_then(|by: UserId| accounts.get(&by));
+            let roles: Vec<&str> =
+                account.iter().flat_map(|account| account.roles()).map(|role| role.name()).collect();
+            audit.note(AuditNote {
+                at,
+                user: user.to_owned(),
+                by: by.to_owned(),
+                name: account.map(|account| account.name().to_owned()).unwrap_or_default(),
+                roles: roles.join(","),
+                deed,
+                outcome,
+            });
         }
     }
 

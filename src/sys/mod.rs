@@ -12,6 +12,7 @@ pub mod http_server;
 pub mod priority;
 pub mod relay;
 pub mod serial;
+pub mod signing;
 pub mod sim_disk;
 pub mod tls;
 pub mod tunnel;

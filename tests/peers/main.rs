@@ -7,6 +7,7 @@
 mod support;
 
 mod bars;
+mod bars_schema;
 mod built;
 mod edifact;
 mod fhir;

@@ -45,8 +45,15 @@ impl AuditSink for Notes {
 impl Notes {
     /// Each as `user deed: outcome`; takes them.
     pub fn take(&self) -> Vec<String> {
-        let notes = std::mem::take(&mut *self.0.lock().unwrap());
+        let notes = self.take_whole();
         notes.iter().map(|note| format!("{} {}: {}", note.user, note.deed, note.outcome)).collect()
+    }
+}
+
+impl Notes {
+    /// They themselves, oldest first.
+    pub fn take_whole(&self) -> Vec<AuditNote> {
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 

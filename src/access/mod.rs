@@ -5,7 +5,9 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod federated;
 pub mod lock_out;
+pub mod oidc;
 pub mod policy;
 pub mod role;
 pub mod secret;

@@ -9,6 +9,7 @@ mod deliveries;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;
+mod identity_provider;
 mod links;
 mod practices;
 

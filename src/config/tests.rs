@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{file::File, *};
+use crate::access::Role;
 
 const GOOD: &str = r#"
 [hub]
@@ -53,6 +54,56 @@ fn the_template_is_legal_as_it_is_and_with_everything_switched_on() {
     assert_eq!((config.vision.len(), config.adastra.len(), config.analyser.len()), (1, 1, 1));
     assert!(config.mesh.is_some() && config.bars.is_some() && config.caching.is_some());
     assert_eq!(config.route[0].to, "rio");
+    assert_eq!(config.identity_provider.unwrap().roles["R8010"], Role::Reception);
+}
+
+/// An identity provider, and the portal that it needs.
+const PROVIDER: &str = r#"
+[portal]
+listen = "127.0.0.1:8443"
+[identity-provider]
+label = "Example sign-in"
+issuer = "https://id.example"
+client-id = "north"
+client-secret = "provider.secret"
+redirect = "https://hub.example/sign-in/callback"
+role-claim = "groups"
+roles = { desk = "reception" }
+"#;
+
+#[test]
+fn an_identity_provider_counts_the_hubs_own_roles_and_keeps_files_beside() {
+    let section = load(&format!("{GOOD}{PROVIDER}")).unwrap().identity_provider.unwrap();
+    assert_eq!(section.client_secret.unwrap(), Path::new("/etc/polygate/provider.secret"));
+    assert_eq!((section.scopes.len(), section.organisations.len(), section.user_info), (2, 1, false));
+}
+
+#[test]
+fn a_fault_in_the_identity_provider_is_said_where_it_stands() {
+    for (old, new, key) in [
+        ("label = \"Example sign-in\"", "label = \"\"", "label"),
+        ("https://id.example", "http://id.example", "issuer"),
+        ("https://id.example", "https://id.example/?x=1", "issuer"),
+        ("\"north\"", "\"\"", "client-id"),
+        ("client-secret", "client-key = \"k\"\nclient-secret", "client-id"),
+        ("client-secret = \"provider.secret\"", "", "client-id"),
+        ("role-claim", "client-key-algorithm = \"HS256\"\nrole-claim", "client-key-algorithm"),
+        ("https://hub.example/sign-in/callback", "http://hub.example/sign-in/callback", "redirect"),
+        ("https://hub.example/sign-in/callback", "https://hub.example/x/sign-in/callback", "redirect"),
+        ("role-claim", "scopes = [\"profile\"]\nrole-claim", "scopes"),
+        ("{ desk = \"reception\" }", "{}", "roles"),
+        ("[portal]\nlisten = \"127.0.0.1:8443\"", "", "label"),
+    ] {
+        let text = format!("{GOOD}{}", PROVIDER.replacen(old, new, 1));
+        let faults = load(&text).unwrap_err();
+        let said = format!("identity-provider.{key}: ");
+        assert!(faults.len() == 1 && faults[0].contains(&said), "{new}: {faults:?}");
+        assert!(faults[0].starts_with("/etc/polygate/polygate.toml:"), "{faults:?}");
+    }
+    let unknown = load(&format!("{GOOD}{}", PROVIDER.replace("roles =", "role = 1\nroles =")));
+    assert!(unknown.unwrap_err()[0].contains("unknown field `role`"));
+    let foreign = load(&format!("{GOOD}{}", PROVIDER.replace("\"reception\"", "\"root\"")));
+    assert!(foreign.unwrap_err()[0].contains("unknown variant `root`"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod counter;
 pub mod disk;
 pub mod entropy;
 pub mod http;
+pub mod http_once;
 pub mod http_server;
 pub mod priority;
 pub mod relay;

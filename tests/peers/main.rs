@@ -13,5 +13,6 @@ mod edifact;
 mod fhir;
 mod hl7v2;
 mod mesh;
+mod oidc;
 mod sender;
 mod xml;

@@ -1,5 +1,7 @@
 //! Accounts that are quick to hash, over a disk in memory, for the tests of whatever people sign in to.
 
+pub mod provider;
+
 use std::sync::{Arc, Mutex};
 
 use crate::{

@@ -100,6 +100,7 @@ impl BarsDesk {
             },
             practices: Vec::new(),
             told: Vec::new(),
+            hears: |_| None,
             organisation: Organisation {
                 ods_code: "5LC01".to_owned(),
                 name: "Soho".to_owned(),

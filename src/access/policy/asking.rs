@@ -375,7 +375,7 @@ impl fmt::Debug for PermissionToView {
 }
 
 words! {
-    /// What a record is wanted for.
+    /// What a record is wanted for. That the law demands it is a ground, not a purpose: see [`Ground::Legal`].
     pub enum Purpose {
         /// Care of this patient. The word is the one of GP Connect's `reason_for_request`.
         DirectCare = "directcare",

@@ -50,6 +50,8 @@ pub(super) struct Writer {
     /// What follows what the centre says, and how far it has come.
     pub(super) follower: LogReader,
     pub(super) followed: Position,
+    /// How far what systems say was heard.
+    pub(super) listened: Position,
 }
 
 /// The desk as it is kept in its file.
@@ -60,6 +62,9 @@ struct Kept {
     own: Position,
     /// What was heard before here is in the desk; taken in again it does no harm.
     heard: Position,
+    /// What systems had said before here was heard; none in the file of a program that did not listen.
+    #[serde(default)]
+    listened: Option<Position>,
     desk: Desk,
 }
 
@@ -75,9 +80,14 @@ impl BookingDesk {
         hub.disk.create_directory(&options.directory)?;
         let file = options.directory.join(FILE);
         let shared = Arc::clone(hub.journal.shared());
-        let (mut desk, own, position) = match read(hub, &file) {
-            Some(Kept { own, heard, desk, .. }) => (desk, own, own.min(heard)),
-            None => (Desk::new(hub.identity.id.clone()), Position::default(), shared.beginning()),
+        let (mut desk, own, position, listened) = match read(hub, &file) {
+            Some(Kept { own, heard, listened, desk, .. }) => {
+                (desk, own, own.min(heard), listened.unwrap_or(heard))
+            }
+            None => {
+                let beginning = shared.beginning();
+                (Desk::new(hub.identity.id.clone()), Position::default(), beginning, beginning)
+            }
         };
         let mut heard = Vec::new();
         let mut reader = LogReader::new(shared, position);
@@ -109,14 +119,23 @@ impl BookingDesk {
         let booking = Arc::new(Self {
             hub: Arc::clone(hub),
             desk: RwLock::new(desk),
-            writer: tokio::sync::Mutex::new(Writer { file, acts, damaged, follower: reader, followed }),
+            writer: tokio::sync::Mutex::new(Writer {
+                file,
+                acts,
+                damaged,
+                follower: reader,
+                followed,
+                listened,
+            }),
             practices,
             told: options.told,
+            hears: options.hears,
             organisation: options.organisation,
             catalogue: options.catalogue,
             first: options.first,
             counter: options.counter,
             under_way: Mutex::default(),
+            waiting: Mutex::default(),
             wake: Notify::new(),
             changed: watch::Sender::new(0),
         });
@@ -159,7 +178,8 @@ impl BookingDesk {
         let (disk, file) = (Arc::clone(&self.hub.disk), writer.file.clone());
         // The writer is held: this hub's acts before here are in the desk.
         let (own, heard) = (self.hub.journal.shared().end(), writer.followed);
-        let kept = Kept { v: KEPT_VERSION, own, heard, desk: self.desk().clone() };
+        let listened = if self.told.is_empty() { heard } else { writer.listened };
+        let kept = Kept { v: KEPT_VERSION, own, heard, listened: Some(listened), desk: self.desk().clone() };
         let written = tokio::task::spawn_blocking(move || {
             let bytes = cbor::encode(&kept).map_err(io::Error::other)?;
             replace_file(disk.as_ref(), &file, &bytes)
@@ -167,7 +187,7 @@ impl BookingDesk {
         match written.await {
             Ok(Ok(())) => {
                 writer.acts = 0;
-                if self.hub.journal.advance(BOOKING, own.min(heard)).await.is_err() {
+                if self.hub.journal.advance(BOOKING, own.min(heard).min(listened)).await.is_err() {
                     tracing::debug!("the journal is closed");
                 }
             }
@@ -220,7 +240,7 @@ impl BookingDesk {
             Said::Appointment(appointment) | Said::Pending(appointment) => {
                 Some(appointment.person.nhs_number)
             }
-            Said::Attendance { appointment, .. } => {
+            Said::Attendance { appointment, .. } | Said::Heard { appointment, .. } => {
                 desk.appointment(*appointment).map(|known| known.person.nhs_number)
             }
             _ => None,

@@ -226,7 +226,7 @@ impl BookingDesk {
     /// What the act leaves to be asked of systems, while whoever asked waits: then they need not look again.
     async fn ask_at_once(self: &Arc<Self>, act: &Act) {
         let about: Vec<AppointmentId> = self.desk().about(act);
-        let due = self.desk().work(self.hub.now());
+        let due = self.due();
         let due: Vec<Work> = due.into_iter().filter(|work| about.contains(&work.appointment.id)).collect();
         let waits = Arc::new(AtomicBool::new(true));
         let mut asking = JoinSet::new();

@@ -3,7 +3,7 @@
 use crate::{
     booking::act::{ACT_KIND, Act, Said},
     domain::{
-        booking::{Appointment, Attendance, Standing},
+        booking::{Appointment, AppointmentId, Attendance, Standing},
         entry::Entry,
         ids::Class,
         record::{Event, FieldChange, ItemChange, ItemKind},
@@ -40,13 +40,18 @@ pub(in crate::flow) fn event_of(entry: &Entry) -> Option<Event> {
 fn items(act: &Act) -> Vec<ItemChange> {
     let items = act.said.iter().filter_map(|said| match said {
         Said::Appointment(appointment) => Some(item(appointment)),
-        Said::Attendance { appointment, attendance } => {
-            let status = vec![("status", FieldChange::Set(attended(*attendance).to_owned()))];
-            Some(ItemChange::new(ItemKind::Appointment, appointment.to_string(), status))
+        Said::Attendance { appointment, attendance } => Some(attendance_of(*appointment, *attendance)),
+        Said::Heard { appointment, attendance: Some(came), .. } if came.shown => {
+            Some(attendance_of(*appointment, came.attendance))
         }
         _ => None,
     });
     items.collect()
+}
+
+fn attendance_of(appointment: AppointmentId, attendance: Attendance) -> ItemChange {
+    let status = vec![("status", FieldChange::Set(attended(attendance).to_owned()))];
+    ItemChange::new(ItemKind::Appointment, appointment.to_string(), status)
 }
 
 fn item(appointment: &Appointment) -> ItemChange {

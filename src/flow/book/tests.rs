@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod practice;
+mod systems;
 
 use practice::{Mood, Surgery};
 
@@ -99,6 +100,7 @@ fn service(name: &str, words: &str) -> Service {
 pub(super) struct Ground {
     pub(super) stage: Stage,
     surgery: Arc<Surgery>,
+    told: Vec<Arc<dyn TakesBookings>>,
     counter: Arc<Memory>,
 }
 
@@ -111,17 +113,15 @@ pub(super) struct Running {
 
 impl Ground {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::new(), surgery: Arc::default(), counter: Arc::default() }
+        Self { stage: Stage::new(), surgery: Arc::default(), told: Vec::new(), counter: Arc::default() }
     }
 
     fn options(&self, first: bool) -> Options {
         Options {
-            catalogue: Catalogue {
-                services: vec![service("feet", "Podiatry"), service("blood", "Blood test")],
-                sessions: vec![session("feet-am", "feet", 9), session("blood-am", "blood", 9)],
-            },
+            catalogue: self.catalogue(),
             practices: vec![Arc::clone(&self.surgery) as Arc<dyn GpSystem>],
-            told: Vec::new(),
+            told: self.told.clone(),
+            hears: systems::hears,
             organisation: Organisation {
                 ods_code: "5LC01".to_owned(),
                 name: "Soho".to_owned(),
@@ -132,6 +132,19 @@ impl Ground {
             first,
             counter: Arc::clone(&self.counter) as Arc<dyn Counter>,
         }
+    }
+
+    /// What is in the hub's own book; and in a clinic's, if there is one.
+    fn catalogue(&self) -> Catalogue {
+        let mut catalogue = Catalogue {
+            services: vec![service("feet", "Podiatry"), service("blood", "Blood test")],
+            sessions: vec![session("feet-am", "feet", 9), session("blood-am", "blood", 9)],
+        };
+        if let Some(told) = self.told.first() {
+            catalogue.services.push(Service { system: told.name().to_owned(), ..service("wound", "Wounds") });
+            catalogue.sessions.push(session("wound-am", "wound", 9));
+        }
+        catalogue
     }
 
     /// A minute passes.

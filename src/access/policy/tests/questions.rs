@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    access::{Role, policy::*},
+    access::{
+        Role,
+        policy::{rows::Then, *},
+    },
     domain::record::ItemKind,
 };
 
@@ -119,7 +122,7 @@ fn every_question_is_answered_as_the_rules_say() {
     for (word, times) in &refused {
         println!("{times:>8} refused: {word}");
     }
-    let permitting = table().filter(|row| matches!(row.then, rows::Then::Permit(_)));
+    let permitting = table().filter(|row| matches!(row.then, Then::Permit(_)));
     for row in permitting {
         assert!(permitted.contains_key(row.id), "no question reaches {}", row.id);
     }

@@ -105,16 +105,16 @@ pub(super) struct Stretch {
 }
 
 impl Audit {
-    /// One line; none if it is not there, or cannot be read any more.
+    /// One line; none if it is not there, or lost.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's; `InvalidData` if it is damaged.
     pub fn line(&self, id: LineId) -> io::Result<Option<Found>> {
         let Some((segment, row)) = self.place(id) else { return Ok(None) };
         self.shared.line(&segment, row)
     }
 
-    /// Up to `most` lines after one, oldest first, over all incarnations; lines that are lost are left out.
+    /// Up to `most` lines after one, oldest first, over all incarnations; lost and damaged ones are left out.
     ///
     /// # Errors
     /// The disk's.
@@ -227,7 +227,8 @@ impl Audit {
                     return Ok(found);
                 }
                 if segment.id_of(row).is_some_and(|id| before.is_none_or(|before| id < before)) {
-                    found.extend(self.shared.line(segment, row)?.filter(|found| is_meant(&found.line)));
+                    let line = readable(self.shared.line(segment, row))?.flatten();
+                    found.extend(line.filter(|found| is_meant(&found.line)));
                 }
             }
         }
@@ -317,9 +318,10 @@ impl Shared {
         let length = usize::try_from(segment.length).map_err(io::Error::other)?;
         let bytes = self.read_part(&file_name(segment.number), 0, length)?;
         let there = offsets.into_iter().filter(|offset| *offset != 0);
-        there
-            .map(|offset| found_in(segment, bytes.get(usize::try_from(offset).unwrap_or(length)..)))
-            .collect()
+        let lines = there.map(|offset| {
+            readable(found_in(segment, bytes.get(usize::try_from(offset).unwrap_or(length)..)))
+        });
+        lines.filter_map(Result::transpose).collect()
     }
 
     /// The frames of a segment, as far as it is valid and whole.
@@ -327,6 +329,17 @@ impl Shared {
         let length = usize::try_from(segment.length).map_err(io::Error::other)?;
         let bytes = self.read_part(&file_name(segment.number), 0, length)?;
         Ok(super::scan::scan(&bytes).frames.into_iter().map(|(_, frame)| frame).collect())
+    }
+}
+
+/// A damaged line is left out, so that it hides no other: [`Audit::verify`] says where it is.
+fn readable<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::error!(%error, "it is left out: polygate audit verify says more");
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 

@@ -334,6 +334,22 @@ async fn damage_of_an_acknowledged_line_begins_the_trail_anew_and_keeps_the_rest
 }
 
 #[tokio::test]
+async fn a_damaged_line_hides_no_other() {
+    let bench = Bench::new("north");
+    let audit = bench.start();
+    for number in 0..40 {
+        audit.write(line(number)).await.unwrap();
+    }
+    bench.disk.damage(&Path::new(FOLDER).join(file_name(1)), HEADER_BYTES + 6_000);
+    assert_eq!(audit.after(LineId::default(), 100).unwrap().len(), 40);
+    let found = (0..4).map(|number| audit.find_by_patient(&patient(number), None, 100).unwrap().len());
+    assert_eq!(found.sum::<usize>(), 39);
+    let report = audit.verify(None).unwrap();
+    let bad: LineId = report.first_bad.unwrap().parse().unwrap();
+    assert_eq!(audit.line(bad).unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test]
 async fn a_trail_whose_key_is_gone_begins_anew() {
     let mut bench = Bench::new("north");
     let audit = bench.start();

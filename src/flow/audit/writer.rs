@@ -52,7 +52,8 @@ struct Writer {
     acknowledged: Option<Acknowledged>,
     failed: Option<Instant>,
     pause: Duration,
-    signed: Instant,
+    /// When a checkpoint was signed last; none since the trail was opened: then one is due, for whatever was left.
+    signed: Option<Instant>,
     backlog: VecDeque<Line>,
 }
 
@@ -73,7 +74,7 @@ pub(super) fn start(
         acknowledged: None,
         failed: None,
         pause: Duration::ZERO,
-        signed: Instant::now(),
+        signed: None,
         backlog: VecDeque::new(),
     };
     writer.open();
@@ -163,7 +164,7 @@ impl Writer {
         match log.checkpoint() {
             Ok(signed) => {
                 self.acknowledged = self.log.as_ref().map(Log::acknowledged);
-                self.signed = Instant::now();
+                self.signed = Some(Instant::now());
                 Ok(signed)
             }
             Err(error) => {
@@ -176,7 +177,7 @@ impl Writer {
     fn maintain(&mut self) {
         self.reopen();
         self.write_backlog();
-        let is_due = CHECKPOINT_EVERY <= self.signed.elapsed()
+        let is_due = self.signed.is_none_or(|signed| CHECKPOINT_EVERY <= signed.elapsed())
             && self.log.as_ref().is_some_and(|log| 0 < log.unsigned());
         if is_due {
             drop(self.checkpoint());
@@ -217,6 +218,7 @@ impl Writer {
                 let room = log.room();
                 self.log = Some(log);
                 self.failed = None;
+                self.signed = None;
                 let mut status = self.status();
                 status.stopped = None;
                 status.damage.extend(damage);

@@ -22,6 +22,7 @@ use crate::{
         alarm::AlarmCode,
         ask::GpSystem,
         book::{BOOKING, FrontDesk},
+        disclose::Records,
         hub::{Hub, Identity, Parts},
         operate::Operate,
         send::Outgoing,
@@ -73,6 +74,8 @@ pub struct RunningHub {
     pub(super) practices: Vec<Arc<dyn GpSystem>>,
     /// The reception desk.
     pub(super) desk: Option<FrontDesk>,
+    /// The patients' records.
+    records: Option<Arc<Records>>,
 }
 
 impl RunningHub {
@@ -122,6 +125,7 @@ impl RunningHub {
             beside_portal: Router::new(),
             practices: Vec::new(),
             desk: None,
+            records: None,
         };
         running.start_audit(state, &clock)?;
         running.start_upkeep();
@@ -129,6 +133,11 @@ impl RunningHub {
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_practices(config, &clock)?;
         running.start_booking(config, &clock)?;
+        running.records = Some(Arc::new(Records::new(
+            Arc::clone(&running.hub),
+            running.practices.clone(),
+            super::booking::organisation(config),
+        )));
         let mailbox = running.start_mesh(config, &clock)?;
         running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;
@@ -180,7 +189,7 @@ impl RunningHub {
         let hub = self.hub.identity().name.clone();
         let staff = self.hub.accounts().map(|sign_in| portal::Staff { sign_in, hub, tls });
         let desk = self.desk().map(|desk| portal::reception::Desk(Arc::new(desk)));
-        portal::Options { names: Vec::new(), staff, desk }
+        portal::Options { names: Vec::new(), staff, desk, records: self.records.clone() }
     }
 
     /// The reception desk.

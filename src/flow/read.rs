@@ -218,4 +218,4 @@ fn about(system: &str, code: &str, text: &str) -> Notice {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

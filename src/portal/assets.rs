@@ -25,6 +25,8 @@ pub(super) static RECEPTION_STYLESHEET: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/reception.css")));
 pub(super) static RECEPTION_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("js", "text/javascript; charset=utf-8", include_str!("assets/reception.js")));
+pub(super) static RECORD_STYLESHEET: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/record.css")));
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("svg", "image/svg+xml", include_str!("assets/icon.svg")));
 
@@ -41,7 +43,8 @@ impl Asset {
 
 /// Serves an asset, or nothing if there is none of that name.
 pub(super) async fn get(Path(name): Path<String>) -> Option<Response> {
-    let assets = [&*STYLESHEET, &*SCRIPT, &*RECEPTION_STYLESHEET, &*RECEPTION_SCRIPT, &*ICON];
+    let assets =
+        [&*STYLESHEET, &*SCRIPT, &*RECEPTION_STYLESHEET, &*RECEPTION_SCRIPT, &*RECORD_STYLESHEET, &*ICON];
     let asset = assets.into_iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&name))?;
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),

@@ -12,7 +12,8 @@ struct Page {
 }
 
 /// Every page that the navigation names, in its order. The first one of a role is its home.
-const PAGES: [Page; 8] = [
+const PAGES: [Page; 9] = [
+    Page::of(Role::Clinician, "/clinic", "My list"),
     Page::of(Role::Reception, "/reception", "Board"),
     Page::of(Role::Reception, "/book", "Book"),
     Page::of(Role::Reception, "/plan", "Visit planner"),

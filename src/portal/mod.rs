@@ -11,6 +11,7 @@ mod origin;
 mod path;
 mod provider;
 pub mod reception;
+mod record;
 mod session;
 mod sign_in;
 #[cfg(test)]
@@ -33,7 +34,10 @@ use serde::Deserialize;
 
 use crate::{
     domain::ids::HubId,
-    flow::operate::{NoAnswer, Operate, ask},
+    flow::{
+        disclose::Records,
+        operate::{NoAnswer, Operate, ask},
+    },
 };
 
 use failure::Failure;
@@ -62,6 +66,8 @@ pub struct Options {
     pub staff: Option<Staff>,
     /// The reception desk; its pages are there only where people can sign in.
     pub desk: Option<reception::Desk>,
+    /// The patients' records; their pages are there only where people can sign in.
+    pub records: Option<Arc<Records>>,
 }
 
 /// The portal of one hub, or of all hubs of a demonstration. Has a fallback, so merge others into it.
@@ -72,10 +78,13 @@ pub fn router(hubs: Vec<Arc<dyn Operate>>, options: Options) -> Router {
         door.as_ref().map_or_else(Router::new, |door| sign_in::pages(door).merge(users::pages(door)));
     let desk_pages =
         door.as_ref().zip(options.desk.as_ref()).map(|(door, desk)| reception::routes(desk, door));
+    let record_pages =
+        door.as_ref().zip(options.records.as_ref()).map(|(door, records)| record::routes(records, door));
     let hubs = Hubs { all: Arc::from(hubs), names, door };
     Router::new()
         .merge(staff_pages)
         .merge(desk_pages.unwrap_or_default().with_state(()))
+        .merge(record_pages.unwrap_or_default().with_state(()))
         .route("/", get(live_page))
         .route("/live", get(live_parts))
         .route("/status", get(status_page))

@@ -9,8 +9,11 @@ use crate::{
 };
 
 /// Those who may sign in at each hub: user, name, role.
-pub(super) const STAFF: [(&str, &str, Role); 2] =
-    [("reception", "Rowan Example", Role::Reception), ("administrator", "Alex Example", Role::Administrator)];
+pub(super) const STAFF: [(&str, &str, Role); 3] = [
+    ("reception", "Rowan Example", Role::Reception),
+    ("clinician", "Amara Example", Role::Clinician),
+    ("administrator", "Alex Example", Role::Administrator),
+];
 /// Everybody's password: it opens nothing but invented people's appointments, on loopback, until the demonstration ends.
 pub(super) const PASSWORD: &str = "demonstration only";
 

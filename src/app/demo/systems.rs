@@ -22,11 +22,8 @@ use tokio::{
 
 use crate::{
     codec::lis2::link::Framing,
-    domain::{nhs_number::NhsNumber, record::ItemKind},
-    flow::{
-        hub::Hub,
-        read::{Purpose, Reason},
-    },
+    domain::nhs_number::NhsNumber,
+    flow::hub::Hub,
     sys::{
         clock::{Clock, SystemClock},
         http::{HttpClient, HttpLimits, HttpUrl},

@@ -40,7 +40,7 @@ mod record;
 mod reread;
 mod tell;
 #[cfg(test)]
-pub(in crate::flow) mod tests;
+pub(crate) mod tests;
 mod unlock;
 
 pub use journal::{BOOKING, Told};

@@ -97,22 +97,22 @@ fn service(name: &str, words: &str) -> Service {
     }
 }
 
-pub(in crate::flow) struct Ground {
-    pub(in crate::flow) stage: Stage,
+pub(crate) struct Ground {
+    pub(crate) stage: Stage,
     surgery: Arc<Surgery>,
     told: Vec<Arc<dyn TakesBookings>>,
     counter: Arc<Memory>,
 }
 
 /// A desk that runs.
-pub(in crate::flow) struct Running {
-    pub(in crate::flow) front: FrontDesk,
+pub(crate) struct Running {
+    pub(crate) front: FrontDesk,
     stop: tokio::sync::watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Ground {
-    pub(in crate::flow) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { stage: Stage::new(), surgery: Arc::default(), told: Vec::new(), counter: Arc::default() }
     }
 
@@ -153,7 +153,7 @@ impl Ground {
         self.stage.clock.set(now.plus(std::time::Duration::from_secs(60)));
     }
 
-    pub(in crate::flow) async fn start(&self, first: bool) -> Running {
+    pub(crate) async fn start(&self, first: bool) -> Running {
         let (desk, heard) = BookingDesk::open(&self.stage.hub, self.options(first)).unwrap();
         let (front, stop) = (FrontDesk(Arc::clone(&desk)), tokio::sync::watch::Sender::new(false));
         let task = tokio::spawn(desk.run(heard, stop.subscribe()));
@@ -178,7 +178,7 @@ impl Running {
         self.front.0.desk().life().unwrap()
     }
 
-    pub(in crate::flow) async fn find(&self, service: &str) -> Vec<Offer> {
+    pub(crate) async fn find(&self, service: &str) -> Vec<Offer> {
         let search = SlotSearch {
             service: Some(id(service)),
             from: NOW,
@@ -192,12 +192,7 @@ impl Running {
         self.front.perform(&BookingDesk::itself(), RequestId(request << 8), deed).await
     }
 
-    pub(in crate::flow) async fn book(
-        &self,
-        request: u128,
-        patient: usize,
-        offer: &Offer,
-    ) -> Result<Answer, Refused> {
+    pub(crate) async fn book(&self, request: u128, patient: usize, offer: &Offer) -> Result<Answer, Refused> {
         self.perform(request, Deed::Book(part(patient, offer))).await
     }
 

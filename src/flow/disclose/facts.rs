@@ -55,3 +55,13 @@ fn referrals(parts: &Parts, now: Timestamp) -> Vec<Relationship> {
     let since = told.map(|one| one.source.received_at.min(now));
     since.map(|since| Relationship { basis: Basis::Referral, since, until: None }).collect()
 }
+
+#[cfg(test)]
+impl Hub {
+    /// Whether the record view has items of all these kinds of a test's patient.
+    pub(crate) fn knows_kinds(&self, patient: usize, kinds: &[ItemKind]) -> Option<()> {
+        let parts = self.parts_of(&crate::flow::read::tests::number(patient)).ok()??;
+        let known: BTreeSet<ItemKind> = parts.statements.iter().map(|one| one.kind).collect();
+        kinds.iter().all(|kind| known.contains(kind)).then_some(())
+    }
+}

@@ -1,3 +1,5 @@
+//! Who is shown a record and who is not, what is on record of it, and what is left of what is kept back.
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::*;
@@ -40,12 +42,8 @@ impl Stand {
         let said =
             format!("{ADA}\nAllergy|a1|name=Canaryallergy|codings=snomed-ct^91936005^Penicillin allergy");
         ground.stage.receive(&rio, &[said]).await;
-        let both = |hub: &Hub| {
-            let kinds: BTreeSet<ItemKind> =
-                hub.parts_of(&number(0)).ok()??.statements.iter().map(|one| one.kind).collect();
-            [ItemKind::Allergy, ItemKind::Appointment].iter().all(|kind| kinds.contains(kind)).then_some(())
-        };
-        ground.stage.until(both).await;
+        let kinds = [ItemKind::Allergy, ItemKind::Appointment];
+        ground.stage.until(|hub| hub.knows_kinds(0, &kinds)).await;
         let records = Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation());
         Self { ground, desk, trail, audit, records }
     }

@@ -35,8 +35,8 @@ use crate::{
     sys::{clock::SimulatedClock, entropy::Entropy, sim_disk::SimulatedDisk},
 };
 
-pub(in crate::flow) const NOW: Timestamp = Timestamp(1_767_600_000_000);
-const NAMES: [&str; 18] = [
+pub(crate) const NOW: Timestamp = Timestamp(1_767_600_000_000);
+const NAMES: [&str; 19] = [
     "telephone",
     "address_line_1",
     "city",
@@ -53,11 +53,12 @@ const NAMES: [&str; 18] = [
     "observed",
     "status",
     "confidentiality",
+    "abnormal_flags",
     "start",
     "name",
 ];
 
-pub(in crate::flow) fn number(index: usize) -> NhsNumber {
+pub(crate) fn number(index: usize) -> NhsNumber {
     NhsNumber::parse(["9990000018", "9990000026", "9990000034", "9990000042"][index]).unwrap()
 }
 
@@ -100,9 +101,9 @@ fn translate(entry: &Entry) -> Option<Event> {
     })
 }
 
-pub(in crate::flow) struct Stage {
-    pub(in crate::flow) hub: Arc<Hub>,
-    pub(in crate::flow) clock: Arc<SimulatedClock>,
+pub(crate) struct Stage {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Arc<SimulatedClock>,
     keeper: Option<ViewKeeper>,
     folder: PathBuf,
 }
@@ -117,7 +118,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    pub(in crate::flow) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("polygate-read-{}-{count}", std::process::id()));
@@ -150,7 +151,7 @@ impl Stage {
         self.keeper.take().unwrap().end();
     }
 
-    pub(in crate::flow) async fn receive(&self, link: &Link, messages: &[String]) {
+    pub(crate) async fn receive(&self, link: &Link, messages: &[String]) {
         let received = messages.iter().map(|text| {
             let raw = Bytes::from(text.clone());
             let source_id = format!("{:x}", crc32c::crc32c(text.as_bytes()));
@@ -171,7 +172,7 @@ impl Stage {
     }
 
     /// Waits until something can be read: no flush comes so early.
-    pub(in crate::flow) async fn until<T>(&self, mut look: impl FnMut(&Hub) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut(&Hub) -> Option<T>) -> T {
         loop {
             if let Some(found) = look(&self.hub) {
                 return found;

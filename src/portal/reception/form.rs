@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::portal::failure::Failure;
 
 /// One thing that may be chosen.
-pub(super) struct Choice {
+pub(in crate::portal) struct Choice {
     pub value: String,
     pub label: String,
     pub chosen: bool,
@@ -22,7 +22,7 @@ impl Choice {
 }
 
 /// A form as it was sent; one that cannot be read is answered with a page that says so.
-pub(super) struct Sent<T>(pub T);
+pub(in crate::portal) struct Sent<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Failure;
@@ -33,11 +33,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
 }
 
 /// How long a text is, in characters as people count them: browsers send a line's end as two.
-pub(super) fn characters(text: &str) -> usize {
+pub(in crate::portal) fn characters(text: &str) -> usize {
     plain(text).trim().chars().count()
 }
 
 /// A text with one character at the end of a line.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::portal) fn plain(text: &str) -> String {
     text.replace("\r\n", "\n")
 }

@@ -15,16 +15,16 @@ mod drafts;
 #[cfg(test)]
 pub(super) mod fake;
 mod find;
-mod form;
+pub(super) mod form;
 mod marks;
 mod offers;
 mod outcome;
-mod person;
+pub(super) mod person;
 mod queue;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod times;
+pub(super) mod times;
 mod visit;
 mod waiting;
 mod wish;

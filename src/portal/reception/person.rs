@@ -24,7 +24,7 @@ const GENDERS: [(&str, &str); 4] =
     [("female", "Female"), ("male", "Male"), ("other", "Other"), ("unknown", "Not known")];
 
 /// What stands above every page that is about one patient.
-pub(super) struct Banner {
+pub(in crate::portal) struct Banner {
     pub name: String,
     pub born: String,
     pub gender: &'static str,
@@ -73,7 +73,7 @@ pub(super) fn number(person: &Person) -> String {
     person.nhs_number.map_or_else(|| "Not known".to_owned(), |number| spaced(&number))
 }
 
-fn spaced(number: &NhsNumber) -> String {
+pub(in crate::portal) fn spaced(number: &NhsNumber) -> String {
     let digits = number.as_str();
     let parts = [digits.get(..3), digits.get(3..6), digits.get(6..)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")

@@ -7,29 +7,29 @@ use jiff::{ToSpan as _, Unit, civil::Date};
 use crate::{domain::time::Timestamp, flow::words::london};
 
 /// A moment: `Today 14:05`, `Tomorrow 09:00`, `Yesterday 16:40` or `18-Nov-2026 14:05`.
-pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
+pub(in crate::portal) fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{} {}", near(day(at), day(now)).unwrap_or_else(|| date(day(at))), clock(at))
 }
 
 /// The time of day: `14:05`.
-pub(super) fn clock(at: Timestamp) -> String {
+pub(in crate::portal) fn clock(at: Timestamp) -> String {
     let zoned = jiff::Timestamp::from_millisecond(at.0).map(|moment| moment.to_zoned(london()));
     zoned.map_or_else(|_| at.to_string(), |zoned| zoned.strftime("%H:%M").to_string())
 }
 
 /// The day on which a moment falls; the first of 1970 for one that no calendar knows.
-pub(super) fn day(at: Timestamp) -> Date {
+pub(in crate::portal) fn day(at: Timestamp) -> Date {
     let zoned = jiff::Timestamp::from_millisecond(at.0).map(|moment| moment.to_zoned(london()));
     zoned.map_or(jiff::civil::date(1970, 1, 1), |zoned| zoned.date())
 }
 
 /// When a day begins.
-pub(super) fn start_of(day: Date) -> Timestamp {
+pub(in crate::portal) fn start_of(day: Date) -> Timestamp {
     day.to_zoned(london()).map_or(Timestamp(0), |zoned| Timestamp(zoned.timestamp().as_millisecond()))
 }
 
 /// The day after, or the same at the end of the calendar.
-pub(super) fn next(day: Date) -> Date {
+pub(in crate::portal) fn next(day: Date) -> Date {
     day.tomorrow().unwrap_or(day)
 }
 
@@ -39,12 +39,12 @@ pub(super) fn later(day: Date, days: u16) -> Date {
 }
 
 /// A date: `18-Nov-2026`.
-pub(super) fn date(day: Date) -> String {
+pub(in crate::portal) fn date(day: Date) -> String {
     day.strftime("%d-%b-%Y").to_string()
 }
 
 /// A day as a heading: `Today, Monday 23-Nov-2026`.
-pub(super) fn heading(day: Date, today: Date) -> String {
+pub(in crate::portal) fn heading(day: Date, today: Date) -> String {
     let text = plain(day);
     near(day, today).map_or(text.clone(), |near| format!("{near}, {text}"))
 }
@@ -55,12 +55,12 @@ pub(super) fn full(start: Timestamp, end: Timestamp) -> String {
 }
 
 /// A day that says nothing of today: `Monday 23-Nov-2026`.
-pub(super) fn plain(day: Date) -> String {
+pub(in crate::portal) fn plain(day: Date) -> String {
     format!("{} {}", day.strftime("%A"), date(day))
 }
 
 /// How long: `45 min`, `2 h`, `1 h 15 min`.
-pub(super) fn length(duration: Duration) -> String {
+pub(in crate::portal) fn length(duration: Duration) -> String {
     let minutes = duration.as_secs() / 60;
     match (minutes / 60, minutes % 60) {
         (0, minutes) => format!("{minutes} min"),
@@ -75,12 +75,12 @@ pub(super) fn read(text: &str) -> Option<Date> {
 }
 
 /// A date of birth as systems write it, for people: `18-Nov-1950`; as it came if it is no whole date.
-pub(super) fn birth(text: &str) -> String {
+pub(in crate::portal) fn birth(text: &str) -> String {
     read(text).map_or_else(|| text.to_owned(), date)
 }
 
 /// An age as clinical systems show it (NHS Common User Interface, Patient Banner): days, weeks, months, years.
-pub(super) fn age(birth: &str, today: Date) -> Option<String> {
+pub(in crate::portal) fn age(birth: &str, today: Date) -> Option<String> {
     let born = read(birth)?;
     let days = born.until(today).ok()?.get_days();
     let span = born.until((Unit::Year, today)).ok()?;

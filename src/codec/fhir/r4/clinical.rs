@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    ResourceType,
+    ResourceType, moment,
     reading::Told,
     terms::{absent, hl7, one_of, words},
     text::clean,
@@ -88,7 +88,7 @@ fn categories(told: &Told<'_>) -> Vec<&'static str> {
 
 /// A moment, else the words for it.
 fn onset(told: &Told<'_>) -> (Option<String>, Value) {
-    match told.text("onset").map(super::moment::date_time) {
+    match told.text("onset").map(moment::date_time) {
         Some(Some(moment)) => (Some(moment), Value::Null),
         Some(None) => (None, told.string("onset")),
         None => (None, Value::Null),
@@ -150,8 +150,10 @@ pub(super) fn immunization(told: &Told<'_>) -> Value {
             "completed"
         }
     };
-    let given = told.date_time("given", "Given");
-    let not_known = given.is_none().then(|| absent("unknown"));
+    // FHIR wants a moment or words, of what was not given too.
+    let given = told.text("given").and_then(moment::date_time);
+    let in_words = told.text("given").unwrap_or("Not said by its source");
+    let in_words = given.is_none().then(|| clean(in_words));
     let product = told.text("product");
     let procedure =
         product.map(|_| json!([{ "url": VACCINATION_PROCEDURE, "valueCodeableConcept": told.concept() }]));
@@ -167,7 +169,7 @@ pub(super) fn immunization(told: &Told<'_>) -> Value {
         "vaccineCode": product.map_or_else(|| coded_or_unknown(told.concept()), |product| words(Some(product))),
         "patient": told.reading.subject(),
         "occurrenceDateTime": given,
-        "_occurrenceDateTime": not_known,
+        "occurrenceString": in_words,
         "recorded": told.date_time("recorded", "Recorded"),
         "lotNumber": told.string("batch_number"),
         "site": words(told.text("site")),

@@ -4,8 +4,8 @@
 //! Nothing is made up on the way. What has no code in FHIR stays in the words of its source; moments are as precise as
 //! they were; what systems say differently stays side by side, each with its `meta.source`; what is held back is counted.
 //!
-//! A resource takes at most eight times the text of its item, plus 4 KiB; a summary three times its resources. Texts
-//! beyond what FHIR takes are cut, and say so; documents are given whole, as `Binary`, one at a time.
+//! Resources and their bytes together take at most 16 times the texts of the record, and 16 KiB an item; tests/bounded.rs
+//! measures it. Texts beyond what FHIR takes are cut, and say so; documents are given whole, as `Binary`, one at a time.
 
 mod appointment;
 mod audit;

@@ -5,6 +5,8 @@
 //! a section have entries or an `emptyReason` and not both (cmp-2): the sections that must have entries say why in
 //! words, the others in code.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,19 +43,77 @@ pub struct Author {
     pub organisation: String,
 }
 
-/// A section: what it is called, and what is in it.
-struct Section<'a> {
+/// What a section is called.
+struct Heading {
     title: &'static str,
     /// LOINC, and its display.
     code: (&'static str, &'static str),
     kind: ItemKind,
-    items: Vec<Told<'a>>,
-    /// Of its kind, those beyond the limit or over.
-    left_out: usize,
     /// Of the sections that must be there: the IPS's code for having no information.
     no_information: Option<&'static str>,
     /// It is there even if there is nothing in it.
     is_always: bool,
+}
+
+/// The sections in their order: see [`sections`] for what is in each.
+const HEADINGS: [Heading; 7] = [
+    Heading {
+        title: "Allergies and intolerances",
+        code: ("48765-2", "Allergies and adverse reactions Document"),
+        kind: ItemKind::Allergy,
+        no_information: Some("no-allergy-info"),
+        is_always: true,
+    },
+    Heading {
+        title: "Problems",
+        code: ("11450-4", "Problem list - Reported"),
+        kind: ItemKind::Problem,
+        no_information: Some("no-problem-info"),
+        is_always: true,
+    },
+    Heading {
+        title: "Medication",
+        code: ("10160-0", "History of Medication use Narrative"),
+        kind: ItemKind::Medication,
+        no_information: Some("no-medication-info"),
+        is_always: true,
+    },
+    Heading {
+        title: "Immunisations",
+        code: ("11369-6", "History of Immunization Narrative"),
+        kind: ItemKind::Immunisation,
+        no_information: None,
+        is_always: true,
+    },
+    Heading {
+        title: "Results",
+        code: ("30954-2", "Relevant diagnostic tests/laboratory data Narrative"),
+        kind: ItemKind::Result,
+        no_information: None,
+        is_always: true,
+    },
+    Heading {
+        title: "Past problems",
+        code: ("11348-0", "History of Past illness Narrative"),
+        kind: ItemKind::Problem,
+        no_information: None,
+        is_always: false,
+    },
+    Heading {
+        title: "Vital signs",
+        code: ("8716-3", "Vital signs"),
+        kind: ItemKind::Observation,
+        no_information: None,
+        is_always: false,
+    },
+];
+
+/// A section and what is in it.
+struct Section<'a> {
+    heading: &'static Heading,
+    items: Vec<Told<'a>>,
+    /// Of its kind, those beyond the limit or over.
+    left_out: usize,
 }
 
 /// The summary of what a reading shows, as a Bundle of type `document`.
@@ -64,7 +124,7 @@ pub fn summary(reading: &Reading<'_>, author: &Author, now: Timestamp) -> Value 
     let by = reference_to(&organisation);
     resources.push(organisation);
     let mut parts = Vec::new();
-    let mut ids: Vec<&str> = Vec::new();
+    let mut ids: BTreeSet<&str> = BTreeSet::new();
     for section in &sections {
         let (part, entries) = part(reading, section);
         parts.push(part);
@@ -74,7 +134,7 @@ pub fn summary(reading: &Reading<'_>, author: &Author, now: Timestamp) -> Value 
     let mut origins = provenance::provenances(reading);
     origins.retain(|one| {
         let target = one["target"][0]["reference"].as_str().and_then(|target| target.split_once('/'));
-        target.is_some_and(|(_, id)| ids.contains(&id))
+        target.is_some_and(|(_, id)| ids.contains(id))
     });
     resources.extend(origins);
     let composition = composition(reading, &by, now, parts, &sections);
@@ -100,7 +160,7 @@ fn composition(
     sections: &[Section<'_>],
 ) -> Value {
     let about = format!("{}/{}", reading.patient_id(), now.0);
-    let held = |section: &Section<'_>| (section.kind, section.left_out);
+    let held = |section: &Section<'_>| (section.heading.kind, section.left_out);
     let mut left_out: Vec<(ItemKind, usize)> = sections.iter().map(held).collect();
     // Of observations only vital signs have a section.
     let elsewhere = [ItemKind::Encounter, ItemKind::Appointment, ItemKind::Referral, ItemKind::Document];
@@ -140,110 +200,53 @@ fn organisation(reading: &Reading<'_>, author: &Author) -> Value {
     })
 }
 
+/// What is in each section. Medicines that have ended, old results and observations that are no vital signs are counted.
 fn sections<'a>(reading: &'a Reading<'a>) -> Vec<Section<'a>> {
     let all = |kind: ItemKind| reading.items(kind).collect::<Vec<_>>();
-    let is_past =
-        |told: &Told<'_>| one_of(told.text("status"), &["inactive", "remission", "resolved"]).is_some();
-    let (past, problems) = all(ItemKind::Problem).into_iter().partition(is_past);
+    let has_status =
+        |told: &Told<'_>, statuses: &[&'static str]| one_of(told.text("status"), statuses).is_some();
+    let over = ["inactive", "remission", "resolved"];
+    let (past, problems) = all(ItemKind::Problem).into_iter().partition(|told| has_status(told, &over));
     let ended = ["completed", "stopped", "not-taken", "cancelled", "entered-in-error"];
     let (ended, medicines): (Vec<_>, Vec<_>) =
-        all(ItemKind::Medication).into_iter().partition(|told| one_of(told.text("status"), &ended).is_some());
-    let mut results = all(ItemKind::Result);
-    let is_vital = |told: &Told<'_>| is_vital_sign(&told.item.codings, reading.base);
-    let (mut signs, others): (Vec<_>, Vec<_>) =
-        all(ItemKind::Observation).into_iter().filter(|told| !observation::is_due(told)).partition(is_vital);
-    let results_left_out = results.len().saturating_sub(RESULTS_MAX);
-    results.truncate(RESULTS_MAX);
-    let signs_left_out = signs.len().saturating_sub(VITAL_SIGNS_MAX) + others.len();
-    signs.truncate(VITAL_SIGNS_MAX);
-    let section = |title, code, kind, items, left_out, no_information, is_always| Section {
-        title,
-        code,
-        kind,
-        items,
-        left_out,
-        no_information,
-        is_always,
+        all(ItemKind::Medication).into_iter().partition(|told| has_status(told, &ended));
+    let seen = all(ItemKind::Observation).into_iter().filter(|told| !observation::is_due(told));
+    let (signs, others): (Vec<_>, Vec<_>) =
+        seen.partition(|told| is_vital_sign(&told.item.codings, reading.base));
+    let newest = |mut items: Vec<Told<'a>>, most: usize| {
+        let left_out = items.len().saturating_sub(most);
+        items.truncate(most);
+        (items, left_out)
     };
-    let mut sections = vec![
-        section(
-            "Allergies and intolerances",
-            ("48765-2", "Allergies and adverse reactions Document"),
-            ItemKind::Allergy,
-            all(ItemKind::Allergy),
-            0,
-            Some("no-allergy-info"),
-            true,
-        ),
-        section(
-            "Problems",
-            ("11450-4", "Problem list - Reported"),
-            ItemKind::Problem,
-            problems,
-            0,
-            Some("no-problem-info"),
-            true,
-        ),
-        section(
-            "Medication",
-            ("10160-0", "History of Medication use Narrative"),
-            ItemKind::Medication,
-            medicines,
-            ended.len(),
-            Some("no-medication-info"),
-            true,
-        ),
-        section(
-            "Immunisations",
-            ("11369-6", "History of Immunization note"),
-            ItemKind::Immunisation,
-            all(ItemKind::Immunisation),
-            0,
-            None,
-            true,
-        ),
-        section(
-            "Results",
-            ("30954-2", "Relevant diagnostic tests/laboratory data note"),
-            ItemKind::Result,
-            results,
-            results_left_out,
-            None,
-            true,
-        ),
-        section(
-            "Past problems",
-            ("11348-0", "History of Past illness note"),
-            ItemKind::Problem,
-            past,
-            0,
-            None,
-            false,
-        ),
-        section(
-            "Vital signs",
-            ("8716-3", "Vital signs note"),
-            ItemKind::Observation,
-            signs,
-            signs_left_out,
-            None,
-            false,
-        ),
+    let (results, results_left_out) = newest(all(ItemKind::Result), RESULTS_MAX);
+    let (signs, signs_left_out) = newest(signs, VITAL_SIGNS_MAX);
+    let filled = [
+        (all(ItemKind::Allergy), 0),
+        (problems, 0),
+        (medicines, ended.len()),
+        (all(ItemKind::Immunisation), 0),
+        (results, results_left_out),
+        (past, 0),
+        (signs, signs_left_out + others.len()),
     ];
-    sections.retain(|section| section.is_always || !section.items.is_empty() || 0 < section.left_out);
-    sections
+    let sections =
+        HEADINGS.iter().zip(filled).map(|(heading, (items, left_out))| Section { heading, items, left_out });
+    let is_there = |section: &Section<'_>| {
+        section.heading.is_always || !section.items.is_empty() || 0 < section.left_out
+    };
+    sections.filter(is_there).collect()
 }
 
 /// A section of the composition, and the resources it names.
 fn part(reading: &Reading<'_>, section: &Section<'_>) -> (Value, Vec<Value>) {
-    let why = why_missing(reading, section.kind);
+    let why = why_missing(reading, section.heading.kind);
     let mut blocks = Vec::new();
     let mut resources: Vec<Value> = section.items.iter().map(resource).collect();
     let mut reason = Value::Null;
     if section.items.is_empty() {
         blocks.push(paragraph("No information."));
-        match section.no_information {
-            Some(code) => resources.push(no_information(reading, section.kind, code, &why)),
+        match section.heading.no_information {
+            Some(code) => resources.push(no_information(reading, section.heading.kind, code, &why)),
             None => reason = empty_reason(&why),
         }
     } else {
@@ -253,9 +256,9 @@ fn part(reading: &Reading<'_>, section: &Section<'_>) -> (Value, Vec<Value>) {
         blocks.push(paragraph(&format!("{} more are not in this summary.", section.left_out)));
     }
     blocks.extend(why.words.iter().map(|words| paragraph(words)));
-    let (code, display) = section.code;
+    let (code, display) = section.heading.code;
     let part = json!({
-        "title": section.title,
+        "title": section.heading.title,
         "code": { "coding": [{ "system": names::LOINC, "code": code, "display": display }] },
         "text": narrative(&blocks),
         "entry": resources.iter().map(reference_to).collect::<Vec<_>>(),
@@ -284,13 +287,13 @@ fn why_missing(reading: &Reading<'_>, kind: ItemKind) -> Why {
     let withheld = reading.withheld.iter().filter(|one| one.kind.is_none_or(|of| of == kind));
     let mut words: Vec<String> = withheld.map(outcome::withheld_words).collect();
     let mut is_withheld = !words.is_empty();
-    for notice in reading.record.notices.iter().filter(|notice| notice.code != "as-at") {
-        if outcome::section_kind(&notice.text).is_none_or(|of| of == kind) {
-            is_withheld |= notice.code == "confidential-items";
-            words.push(format!("{}: {}: {}", notice.system, notice.code, notice.text));
-        }
+    let is_empty = reading.record.section(kind).is_empty();
+    for remark in outcome::remarks(reading).into_iter().filter(|remark| remark.is_about(kind)) {
+        is_withheld |= remark.is_withheld;
+        // Of what other systems fill it is no news that one has nothing.
+        words.extend((is_empty || !remark.is_emptiness).then_some(remark.words));
     }
-    if words.is_empty() && reading.record.section(kind).is_empty() {
+    if words.is_empty() && is_empty {
         words.push("No system said anything of it; that does not mean that there is none.".to_owned());
     }
     Why { words, is_withheld }

@@ -15,6 +15,8 @@ pub const TAGS: &str = "urn:uuid:3c9f6a1e-6f5b-8c52-9d0a-52a6b7f0f3c4";
 pub(super) const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 const DESCRIPTION: &str = "http://hl7.org/fhir/StructureDefinition/coding-sctdescid";
 const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
+/// Codings of one item that are given: sources give a handful, and each is compared with all before it.
+const CODINGS_MAX: usize = 64;
 /// What readers of practices' answers append to a system's name for the description that was chosen.
 const DESCRIPTION_MARK: &str = "#description";
 
@@ -84,7 +86,7 @@ pub(super) fn concept(item: &OneItem, base: &str) -> Value {
 /// Codings under their systems' URIs, each once, and words.
 pub(super) fn concept_of(codings: &[Coding], words: Option<&str>, base: &str) -> Value {
     let mut given: Vec<Value> = Vec::new();
-    for coding in codings {
+    for coding in codings.iter().take(CODINGS_MAX) {
         if let Some(system) = coding.system.strip_suffix(DESCRIPTION_MARK) {
             describe(&mut given, system_uri(system, base).as_deref(), coding);
             continue;

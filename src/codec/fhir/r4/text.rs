@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use crate::codec::xml;
+
 /// The longest string that FHIR takes, in bytes (R4, section 2.24, string).
 pub(super) const STRING_BYTES_MAX: usize = 1 << 20;
 /// What stands at the end of a text that was longer.
@@ -41,18 +43,7 @@ pub(super) fn sound(text: &str) -> Cow<'_, str> {
 
 /// The text as the text of an XHTML element.
 pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in sound(text).chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+    xml::escape(&sound(text))
 }
 
 /// Paragraphs as a narrative's `div`.
@@ -70,7 +61,7 @@ mod tests {
         assert_eq!((clean(" \n"), code("a \n b")), (Value::Null, json!("a b")));
         assert_eq!(
             escaped("<script>alert('1')&\"\u{1}</script>"),
-            "&lt;script&gt;alert(&#39;1&#39;)&amp;&quot;\u{fffd}&lt;/script&gt;"
+            "&lt;script&gt;alert('1')&amp;&quot;\u{fffd}&lt;/script&gt;"
         );
     }
 

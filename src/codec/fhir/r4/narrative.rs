@@ -10,6 +10,7 @@ use crate::domain::{
 use super::{
     Reading, moment, outcome,
     reading::Told,
+    terms::result_status,
     text::{division, escaped},
 };
 

@@ -4,13 +4,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
 
-use super::{lock_out::LockOut, role::Role, secret::SecretHash};
+use super::{
+    federated::{FEDERATED_PREFIX, Federated},
+    lock_out::LockOut,
+    role::Role,
+    secret::SecretHash,
+};
 
 /// A hub's staff, with room to spare; the file of so many is read and written in one piece.
 pub const ACCOUNTS_MAX: usize = 1000;
@@ -18,6 +24,8 @@ pub const ACCOUNTS_MAX: usize = 1000;
 pub const NAME_CHARACTERS_MAX: usize = 80;
 /// So many wrong PINs in a row, and only the password opens: a PIN is short, so it may be guessed at once only.
 pub const PIN_ATTEMPTS_MAX: u8 = 5;
+/// So long a password that somebody else chose opens: a weekend. Longer it would lie about in messages.
+pub const ONE_TIME_LIFE: Duration = Duration::from_secs(72 * 60 * 60);
 
 /// A user's id: 2 to 32 of `a-z`, `0-9` and `-`, starting with a letter or a digit.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
@@ -69,16 +77,20 @@ pub struct InvalidUserId;
 /// One person's account.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Account {
-    name: String,
-    roles: BTreeSet<Role>,
-    password: SecretHash,
-    pin: Option<SecretHash>,
-    disabled: bool,
-    must_change: bool,
-    lock_out: LockOut,
-    pins_wrong: u8,
-    added: Timestamp,
-    password_set: Timestamp,
+    pub(super) name: String,
+    pub(super) roles: BTreeSet<Role>,
+    /// None if an identity provider vouches for them.
+    pub(super) password: Option<SecretHash>,
+    pub(super) pin: Option<SecretHash>,
+    pub(super) disabled: bool,
+    pub(super) must_change: bool,
+    pub(super) lock_out: LockOut,
+    pub(super) pins_wrong: u8,
+    pub(super) added: Timestamp,
+    pub(super) password_set: Timestamp,
+    /// Whose word it is that they are who they are; none for a local account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) federated: Option<Federated>,
 }
 
 impl Account {
@@ -117,6 +129,16 @@ impl Account {
         self.pin.is_some()
     }
 
+    /// What an identity provider said of them last; none for a local account.
+    pub fn federated(&self) -> Option<&Federated> {
+        self.federated.as_ref()
+    }
+
+    /// Whether the password is one that somebody else chose, too long ago to open anything.
+    pub fn is_one_time_over(&self, now: Timestamp) -> bool {
+        self.must_change && ONE_TIME_LIFE <= now.since(self.password_set)
+    }
+
     /// When the account was added.
     pub fn added(&self) -> Timestamp {
         self.added
@@ -129,7 +151,7 @@ impl Account {
 
     fn hash(&self, proof: Proof) -> Option<&SecretHash> {
         match proof {
-            Proof::Password => Some(&self.password),
+            Proof::Password => self.password.as_ref(),
             Proof::Pin => self.pin.as_ref(),
         }
     }
@@ -196,6 +218,12 @@ pub enum Refusal {
     /// The name is empty, too long, or holds control characters.
     #[error("a name has 1 to {NAME_CHARACTERS_MAX} characters, and no control characters")]
     Name,
+    /// Such ids are made of what an identity provider says.
+    #[error("ids that begin with {FEDERATED_PREFIX} are for people whom an identity provider knows")]
+    Reserved,
+    /// What the identity provider says is the identity provider's to change.
+    #[error("the identity provider says who {0} is and what they may do: ask there, or disable them here")]
+    Federated(UserId),
     /// The limit of accounts is reached.
     #[error("there are {ACCOUNTS_MAX} users, which is the limit")]
     Full,
@@ -233,6 +261,8 @@ pub enum Verdict {
     NoPin,
     /// An administrator keeps them out.
     Disabled,
+    /// The password was for one time and is older than [`ONE_TIME_LIFE`].
+    Over,
     /// Nobody has that id, or what was compared with is not the account's any more.
     Unknown,
 }
@@ -240,7 +270,7 @@ pub enum Verdict {
 /// All accounts of a hub.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Accounts {
-    users: BTreeMap<UserId, Account>,
+    pub(super) users: BTreeMap<UserId, Account>,
 }
 
 impl Accounts {
@@ -275,9 +305,9 @@ impl Accounts {
             }),
             Command::Unlock(user) => self.with(user, Account::forgive),
             Command::SetRoles(_, roles) if roles.is_empty() => Err(Refusal::NoRole),
-            Command::SetRoles(user, roles) => self.with(user, |account| account.roles = roles),
-            Command::SetPassword { user, password, must_change } => self.with(user, |account| {
-                account.password = password;
+            Command::SetRoles(user, roles) => self.with_local(user, |account| account.roles = roles),
+            Command::SetPassword { user, password, must_change } => self.with_local(user, |account| {
+                account.password = Some(password);
                 account.password_set = now;
                 account.must_change = must_change;
                 account.forgive();
@@ -305,6 +335,12 @@ impl Accounts {
         if account.disabled {
             return (Verdict::Disabled, None);
         }
+        if account.is_one_time_over(now) {
+            return (Verdict::Over, None);
+        }
+        if account.federated.as_ref().is_some_and(|federated| !federated.is_current(now)) {
+            return (Verdict::NoPin, None);
+        }
         let mut account = account.clone();
         let verdict = account.judge(proof, matched, now);
         let changed = self.users.get(user) != Some(&account);
@@ -327,6 +363,9 @@ impl Accounts {
         if ACCOUNTS_MAX <= self.users.len() {
             return Err(Refusal::Full);
         }
+        if user.as_str().starts_with(FEDERATED_PREFIX) {
+            return Err(Refusal::Reserved);
+        }
         if roles.is_empty() {
             return Err(Refusal::NoRole);
         }
@@ -336,7 +375,7 @@ impl Accounts {
         let account = Account {
             name,
             roles,
-            password,
+            password: Some(password),
             pin: None,
             disabled: false,
             must_change,
@@ -344,6 +383,7 @@ impl Accounts {
             pins_wrong: 0,
             added: now,
             password_set: now,
+            federated: None,
         };
         Ok(self.with_account(user, account))
     }
@@ -354,7 +394,14 @@ impl Accounts {
         Ok(self.with_account(user, account))
     }
 
-    fn with_account(&self, user: UserId, account: Account) -> Self {
+    fn with_local(&self, user: UserId, change: impl FnOnce(&mut Account)) -> Result<Self, Refusal> {
+        match self.get(&user) {
+            Some(account) if account.federated.is_some() => Err(Refusal::Federated(user)),
+            _ => self.with(user, change),
+        }
+    }
+
+    pub(super) fn with_account(&self, user: UserId, account: Account) -> Self {
         let mut users = self.users.clone();
         users.insert(user, account);
         Self { users }

@@ -4,7 +4,11 @@
 //! [`crate::flow::sign_in`] keeps the accounts on disk and the sessions in memory.
 
 pub mod accounts;
+pub mod audit;
+pub mod federated;
 pub mod lock_out;
+pub mod oidc;
+pub mod policy;
 pub mod role;
 pub mod secret;
 pub mod sessions;

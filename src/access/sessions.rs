@@ -143,6 +143,12 @@ impl Sessions {
         self.all.retain(|_, session| session.user != *user);
     }
 
+    /// How long ago someone proved who they are with more than a PIN.
+    pub fn age(&self, token: &str, now: Duration) -> Option<Duration> {
+        let session = self.all.get(&key(token))?;
+        Some(LIFE_MAX.saturating_sub(session.ends.saturating_sub(now)))
+    }
+
     /// Keeps a form that came when the session was locked; a longer one than [`FORM_BYTES_MAX`] is not kept.
     pub fn keep(&mut self, token: &str, form: KeptForm) {
         if let Some(session) = self.all.get_mut(&key(token))

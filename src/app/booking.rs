@@ -9,6 +9,7 @@ use crate::{
     domain::actor::Organisation,
     flow::book::{BookingDesk, FrontDesk, Options},
     sys::{clock::Clock, counter::FileCounter},
+    systems::hl7,
 };
 
 use super::{deliveries, hub::RunningHub};
@@ -28,6 +29,7 @@ impl RunningHub {
             catalogue: config.catalogue(),
             practices: self.practices.clone(),
             told,
+            hears: hl7::word_of,
             organisation: organisation(config),
             counter: Arc::new(FileCounter::new(directory.join("counter"))),
             directory,

@@ -13,11 +13,13 @@ use tokio::{
 
 use crate::{
     centre::{
+        audit::{Trail, Trouble},
         relay::Relay,
         store::{Filter, Store, StoreError, embedded::Embedded, postgres::Postgres},
         worker::{Metrics, Worker},
     },
     config::{BrokerSection, CentreConfig, StoreSection},
+    domain::ids::HubId,
     sync::mqtt::{MqttOptions, MqttUplink},
     sys::{
         clock::{Clock, SystemClock},
@@ -184,6 +186,25 @@ pub async fn entries(
     }
 }
 
+/// Verifies all that a centre has received of a hub's audit trail, whether it runs or not.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn verify_trail(section: &StoreSection, hub: &HubId) -> Result<(Trail, Vec<Trouble>), StoreError> {
+    let (mut trail, mut troubles) = (Trail::new(hub.clone()), Vec::new());
+    let each = |raw: &[u8]| {
+        troubles.extend(trail.take(raw));
+        true
+    };
+    match (&section.postgres, &section.embedded) {
+        (Some(url), _) => Postgres::open(url).await?.checkpoints(hub, each).await?,
+        (None, Some(directory)) => Embedded::checkpoints_of(Arc::new(RealDisk), directory, hub, each)?,
+        (None, None) => return Err(StoreError("none is configured".to_owned())),
+    }
+    troubles.extend(trail.settle());
+    Ok((trail, troubles))
+}
+
 async fn open_store(section: &StoreSection, clock: &Arc<dyn Clock>) -> anyhow::Result<Store> {
     match (&section.postgres, &section.embedded) {
         (Some(url), _) => open_postgres(url).await,
@@ -252,6 +273,11 @@ async fn exposition(metrics: Arc<Metrics>) -> String {
         ("conflicts", "Numbers that two entries claimed", &metrics.conflicts),
         ("refused", "Entries refused as malformed", &metrics.refused),
         ("rejected", "Batches that could not be read", &metrics.rejected),
+        (
+            "audit_troubles",
+            "Checkpoints of audit trails that contradict earlier ones",
+            &metrics.audit_troubles,
+        ),
         ("store_failures", "Attempts that the store failed", &metrics.store_failures),
         ("connections", "Connections to the broker", &metrics.connections),
     ];

@@ -48,7 +48,7 @@ use crate::{
     systems::{analyser::AnalyserThread, translate_entry},
 };
 
-use super::{certificates, deliveries};
+use super::{certificates, deliveries, identity_provider};
 
 /// How often the disk is looked after, alarms are judged and the watchdog is fed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -100,7 +100,10 @@ impl RunningHub {
             .with_context(|| format!("cannot open what is kept aside in {}", state.display()))?;
         report(&hub, &recovery);
         match sign_in {
-            Ok(sign_in) => hub.set_sign_in(sign_in),
+            Ok(sign_in) => {
+                identity_provider::attach(config, &sign_in, &clock);
+                hub.set_sign_in(sign_in);
+            }
             // Messages matter more than pages: the hub runs, and nobody can sign in until this is mended.
             Err(error) => {
                 let error = anyhow::Error::new(error);
@@ -120,6 +123,7 @@ impl RunningHub {
             practices: Vec::new(),
             desk: None,
         };
+        running.start_audit(state, &clock)?;
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);

@@ -25,7 +25,7 @@ use crate::{
     systems::{
         adastra::{Adastra, AdastraOptions},
         analyser::{Analyser, AnalyserOptions, Port, Protocol},
-        bars::{Bars, BarsOptions},
+        bars::{Bars, BarsOptions, Bookable},
         hl7::{Dialect, Server, ServerOptions},
         rio, secondary_care,
     },
@@ -56,7 +56,7 @@ impl RunningHub {
             self.start_analyser(section)?;
         }
         if let Some(section) = &config.bars {
-            self.start_bars(section, &config.hub.name, clock)?;
+            self.start_bars(section, config, clock)?;
         }
         Ok(())
     }
@@ -119,13 +119,16 @@ impl RunningHub {
     fn start_bars(
         &mut self,
         section: &BarsSection,
-        name: &str,
+        config: &HubConfig,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<()> {
+        let bookable = config.services_for_bars();
+        let desk = self.desk().filter(|_| !bookable.is_empty());
         let options = BarsOptions {
             services: section.services.clone(),
-            name: name.to_owned(),
+            name: config.hub.name.clone(),
             message_bytes_max: MESSAGE_BYTES_MAX,
+            booking: desk.map(|desk| Bookable::new(Arc::new(desk), config.hub.id.clone(), bookable)),
         };
         let address = section.listen.map(|listen| listen.to_string()).unwrap_or_default();
         let link = self.hub.add_link("bars", "BaRS", &address);

@@ -1,5 +1,6 @@
 //! The composition root: the only place that knows every room, puts them together and takes them apart.
 
+pub mod audit;
 mod booking;
 #[cfg(feature = "centre")]
 pub mod centre;
@@ -8,6 +9,7 @@ mod deliveries;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod hub;
+mod identity_provider;
 mod links;
 mod practices;
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     booking::{
-        Appointment, AppointmentId, Attendance, Deed, OfferKey, Owner, RequestId, SlotId, Task, Ticket,
-        WaitingPerson,
+        Appointment, AppointmentId, Attendance, BookWord, Deed, OfferKey, Owner, RequestId, SlotId, Task,
+        Ticket, WaitingPerson, WordTime,
     },
     ids::HubId,
     time::Timestamp,
@@ -69,6 +69,26 @@ pub enum Said {
         appointment: AppointmentId,
         /// Where they are.
         attendance: Attendance,
+    },
+    /// The system in whose book an appointment is has said something of it. What follows from it is said beside this.
+    Heard {
+        /// Of which.
+        appointment: AppointmentId,
+        /// Which of its words: older ones are not heard any more.
+        when: WordTime,
+        /// Whether it stands, if that was said.
+        book: Option<BookWord>,
+        /// Where the patient is, if that was said.
+        attendance: Option<Came>,
+    },
+    /// The system in whose book an appointment is was told of a change, and has answered.
+    Told {
+        /// Of which appointment.
+        appointment: AppointmentId,
+        /// The hub whose act was told of.
+        from: HubId,
+        /// Which of its acts.
+        place: ActPlace,
     },
     /// An appointment that this hub has asked another for; as this hub sees it until that one answers.
     Pending(Box<Appointment>),
@@ -134,13 +154,32 @@ pub enum Said {
         /// What.
         keys: Vec<OfferKey>,
     },
-    /// What the centre has ever heard of a hub's ledger.
+    /// A desk that knows of no earlier one asks the centre whether there was one: alone in an act, whose place is
+    /// [`ActPlace::QUESTION`].
+    Asking {
+        /// Chosen at random by this desk, so that no answer to another is taken for its own.
+        life: u64,
+    },
+    /// What the centre knows of earlier desks of a hub.
     Known {
         /// Whose.
         of: HubId,
-        /// The highest incarnation; zero if it never began.
+        /// Which of its desks has asked.
+        life: u64,
+        /// Zero if it is the first; else at least the highest incarnation that any had.
         incarnation: u64,
     },
+}
+
+/// What a system says of a patient's coming.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Came {
+    /// Where they are.
+    pub attendance: Attendance,
+    /// Since when that is so, against what is said at desks.
+    pub since: Timestamp,
+    /// Whether it is shown: not if something newer is known here, or the same more finely.
+    pub shown: bool,
 }
 
 /// What the centre says to a hub of others (topic `polygate/1/{hub}/down/booking`): acts as their bytes were journalled.

@@ -124,24 +124,38 @@ impl CentreDesk {
                 Said::Please { of: Owner::Centre, deed, .. } => {
                     said.extend(wanted(&mut ledger, from, deed));
                 }
-                Said::Catalogue(_) if !self.incarnations.contains_key(from) => {
-                    said.push(Said::Known { of: from.clone(), incarnation: 0 });
-                }
-                Said::Catalogue(_) => {
-                    let incarnation = self.incarnations.get(from).copied().unwrap_or_default();
-                    said.push(Said::Known { of: from.clone(), incarnation });
-                }
                 _ => {}
             }
         }
-        Act {
-            v: Act::VERSION,
-            place: ActPlace { incarnation: 1, number: self.spoken + 1 },
-            request: None,
-            at: now,
-            by: format!("{from} {} {}", act.place.incarnation, act.place.number),
-            said,
-        }
+        self.own_act(format!("{from} {} {}", act.place.incarnation, act.place.number), said, now)
+    }
+
+    /// The centre's answer to a desk that asks whether it is the first of its hub; to be made durable before anybody
+    /// hears of it. `earlier` says that there are signs of one before.
+    ///
+    /// A desk that is not the first goes on above every incarnation that any earlier one can have had: each start
+    /// makes one, and there are fewer starts than seconds since 1970.
+    pub fn answer_question(&self, from: &HubId, life: u64, earlier: bool, now: Timestamp) -> Act {
+        let known = self.incarnations.get(from).copied().filter(|_| earlier).unwrap_or_default();
+        let seconds = u64::try_from(now.0 / 1_000).unwrap_or_default();
+        let incarnation = if earlier { known.saturating_add(1).max(seconds) } else { 0 };
+        let said = vec![Said::Known { of: from.clone(), life, incarnation }];
+        self.own_act(Self::answers_question(from, life), said, now)
+    }
+
+    /// Who an answer to a question is by: which question it answers.
+    pub fn answers_question(from: &HubId, life: u64) -> String {
+        format!("{from} asks {life:016x}")
+    }
+
+    fn own_act(&self, by: String, said: Vec<Said>, at: Timestamp) -> Act {
+        let place = ActPlace { incarnation: 1, number: self.spoken + 1 };
+        Act { v: Act::VERSION, place, request: None, at, by, said }
+    }
+
+    /// The centre has said this: what it says next comes after.
+    pub fn spoke(&mut self, act: &Act) {
+        self.spoken = self.spoken.max(act.place.number);
     }
 
     /// Whether an answer that was given before can be taken in now: what it grants is the centre's, once this act is
@@ -181,7 +195,7 @@ impl CentreDesk {
             }
         }
         let Some(answer) = answer else { return };
-        self.spoken = answer.place.number;
+        self.spoke(answer);
         for word in &answer.said {
             if let Said::Grant { to, slots } = word {
                 for (slot, _) in slots {

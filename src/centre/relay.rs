@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     booking::{
-        act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, ActPlace, Down, HeardThrough},
+        act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, ActPlace, Down, HeardThrough, Said},
         centre::CentreDesk,
     },
     codec::cbor,
@@ -82,6 +82,14 @@ struct Known {
     acts: BTreeMap<HubId, BTreeMap<ActPlace, Held>>,
     /// The centre's own acts, by what they answer.
     answers: BTreeMap<String, Act>,
+    /// What new desks have asked, by whose they are and their names.
+    questions: BTreeMap<(HubId, u64), Question>,
+}
+
+/// When a new desk's question came, and of which stream.
+struct Question {
+    epoch: Epoch,
+    received: Timestamp,
 }
 
 struct Held {
@@ -206,16 +214,27 @@ impl Relay {
             };
             known.desk.apply(&from, &act, answer.as_ref());
         }
+        while let Some((from, life, earlier)) = known.next_question() {
+            if earlier {
+                tracing::warn!(hub = %from, "a new box stands in for an earlier one: what that one may have sold is held");
+            }
+            let answer = known.desk.answer_question(&from, life, earlier, self.clock.now());
+            self.say(known, answer).await?;
+        }
         Ok(())
     }
 
     /// The centre's answer, durable; none if there is nothing to say.
     async fn decide(&self, known: &mut Known, from: &HubId, act: &Act) -> Result<Option<Act>, Trouble> {
-        let mut answer = known.desk.answer(from, act, self.clock.now());
-        known.doubt_the_first(from, &mut answer);
+        let answer = known.desk.answer(from, act, self.clock.now());
         if answer.said.is_empty() {
             return Ok(None);
         }
+        self.say(known, answer).await.map(Some)
+    }
+
+    /// Makes an act of the centre's durable.
+    async fn say(&self, known: &mut Known, answer: Act) -> Result<Act, Trouble> {
         let batch = own_batch(&answer).map_err(Trouble::Store)?;
         let committed = self.store.commit(&batch, self.clock.now()).await.map_err(|error| match error {
             CommitError::Unavailable(error) => Trouble::Store(error),
@@ -224,8 +243,9 @@ impl Relay {
         if 0 < committed.conflicts || 0 < committed.duplicates {
             return Err(Trouble::Overtaken);
         }
+        known.desk.spoke(&answer);
         known.answers.insert(answer.by.clone(), answer.clone());
-        Ok(Some(answer))
+        Ok(answer)
     }
 }
 
@@ -241,7 +261,16 @@ impl Known {
         let held = Held { bytes: stored.raw, epoch: stored.epoch, received: stored.received };
         let place = act.place;
         if stored.hub.as_str() == CentreDesk::NAME {
+            self.desk.spoke(&act);
             self.answers.insert(act.by.clone(), act);
+        } else if place == ActPlace::QUESTION {
+            let asking = act.said.iter().find_map(|said| match said {
+                Said::Asking { life } => Some(*life),
+                _ => None,
+            });
+            let question = Question { epoch: stored.epoch, received: stored.received };
+            asking.map(|life| self.questions.insert((stored.hub, life), question));
+            return;
         }
         self.acts.entry(stored.hub).or_default().insert(place, held);
     }
@@ -252,6 +281,7 @@ impl Known {
                 acts.pop_first();
             }
         }
+        self.questions.retain(|_, question| before <= question.received);
     }
 
     /// The next act of any hub that can be taken in, with what the centre has answered to it before.
@@ -277,19 +307,34 @@ impl Known {
         None
     }
 
-    /// A hub whose earlier entries are here is not the first box of its name, even if its acts are too old to be held.
-    fn doubt_the_first(&self, from: &HubId, answer: &mut Act) {
-        use crate::booking::act::Said;
-        let epochs = self.acts.get(from).map(|acts| acts.values().map(|held| held.epoch).max());
-        let earlier = self.cursor.has_earlier(from, epochs.flatten());
-        for said in &mut answer.said {
-            if let Said::Known { of, incarnation } = said
-                && of == from
-                && earlier
-            {
-                *incarnation = (*incarnation).max(1);
-            }
-        }
+    /// A new desk's question that is not answered yet, and whether there was an earlier desk of its hub.
+    fn next_question(&self) -> Option<(HubId, u64, bool)> {
+        let unanswered = self
+            .questions
+            .iter()
+            .find(|((from, life), _)| !self.answers.contains_key(&CentreDesk::answers_question(from, *life)));
+        let ((from, life), question) = unanswered?;
+        Some((from.clone(), *life, self.had_earlier(from, *life, question)))
+    }
+
+    /// Whether there are signs of an earlier desk of a hub. In doubt there are: then slots are held, and people look.
+    ///
+    /// What came after the question, or in its own epoch, is the asking desk's own. Whether an epoch is higher says
+    /// nothing: the clock of a new box may stand at 1970.
+    fn had_earlier(&self, from: &HubId, life: u64, question: &Question) -> bool {
+        let asked_before = self.questions.iter().any(|((hub, other), before)| {
+            hub == from && *other != life && before.received <= question.received
+        });
+        let held = self.acts.get(from);
+        let of_epoch = |epoch: Epoch| {
+            held.into_iter().flat_map(|acts| acts.values()).filter(move |held| held.epoch == epoch)
+        };
+        let sign = self.cursor.epochs(from).filter(|epoch| *epoch != question.epoch).any(|epoch| {
+            // Of a stream without acts they are over, and too old to be held.
+            let mut acts = of_epoch(epoch).peekable();
+            acts.peek().is_none() || acts.any(|held| held.received <= question.received)
+        });
+        asked_before || sign
     }
 
     /// What is to be sent now: to each hub of each other what it has not heard.
@@ -424,5 +469,109 @@ async fn say_goodbye(session: &mut Session) {
     };
     if timeout(GOODBYE, ended).await.is_err() {
         tracing::debug!("the broker did not take the goodbye in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::booking::token::TokenEvent;
+
+    const LIFE: u64 = 7;
+
+    fn soho() -> HubId {
+        "soho".parse().unwrap()
+    }
+
+    fn stored(epoch: u64, received: i64, place: ActPlace, said: Said) -> StoredAct {
+        let act = Act {
+            v: Act::VERSION,
+            place,
+            request: None,
+            at: Timestamp(0),
+            by: String::new(),
+            said: vec![said],
+        };
+        let raw = Bytes::from(cbor::encode(&act).unwrap());
+        StoredAct { hub: soho(), epoch: Epoch(epoch), raw, received: Timestamp(received) }
+    }
+
+    fn asking(epoch: u64, received: i64, life: u64) -> StoredAct {
+        stored(epoch, received, ActPlace::QUESTION, Said::Asking { life })
+    }
+
+    fn began(epoch: u64, received: i64, incarnation: u64) -> StoredAct {
+        let said = Said::Token(TokenEvent::Began { incarnation });
+        stored(epoch, received, ActPlace { incarnation, number: 1 }, said)
+    }
+
+    /// What a relay makes of what is in the store, all of it read in one go.
+    fn earlier(acts: Vec<StoredAct>) -> Option<bool> {
+        let mut known = Known::default();
+        for act in acts {
+            known.cursor.note(&act.hub, act.epoch);
+            known.hold(act);
+        }
+        let asked = known.next_question().filter(|(_, life, _)| *life == LIFE);
+        asked.map(|(_, _, earlier)| earlier)
+    }
+
+    #[test]
+    fn a_box_is_the_first_only_if_nothing_of_its_hub_came_before_its_question() {
+        assert_eq!(earlier(vec![asking(5, 10, LIFE)]), Some(false));
+        // Its own later acts, told that it is the first and long offline: all come in one go.
+        assert_eq!(earlier(vec![asking(5, 10, LIFE), began(5, 10, 1), began(6, 11, 2)]), Some(false));
+        assert_eq!(earlier(vec![began(5, 9, 1), asking(6, 10, LIFE)]), Some(true));
+        // The clock of the new box stands at 1970, and its epochs are lower.
+        assert_eq!(earlier(vec![began(5, 9, 1), asking(1, 10, LIFE)]), Some(true));
+        // In doubt there was one.
+        assert_eq!(earlier(vec![began(5, 10, 1), asking(6, 10, LIFE)]), Some(true));
+        assert_eq!(
+            earlier(vec![asking(5, 9, LIFE + 1), asking(6, 10, LIFE)]),
+            Some(true),
+            "another box has asked before"
+        );
+    }
+
+    #[test]
+    fn one_whose_acts_are_too_old_to_be_held_was_there_all_the_same() {
+        let mut known = Known::default();
+        known.cursor.note(&soho(), Epoch(3));
+        known.cursor.note(&soho(), Epoch(9));
+        known.hold(asking(9, 10, LIFE));
+        assert_eq!(known.next_question(), Some((soho(), LIFE, true)));
+    }
+
+    #[test]
+    fn a_second_box_is_answered_anew_and_above_all_that_the_first_can_have_been() {
+        let mut known = Known::default();
+        let now = Timestamp(1_795_392_000_000);
+        known.cursor.note(&soho(), Epoch(5));
+        known.hold(asking(5, 1, 1));
+        let (hub, life, earlier) = known.next_question().unwrap();
+        let first = known.desk.answer_question(&hub, life, earlier, now);
+        assert_eq!(first.said, [Said::Known { of: soho(), life: 1, incarnation: 0 }]);
+        let raw = Bytes::from(cbor::encode(&first).unwrap());
+        let centre: HubId = CentreDesk::NAME.parse().unwrap();
+        known.hold(StoredAct { hub: centre, epoch: OWN_EPOCH, raw, received: Timestamp(1) });
+        assert_eq!(known.next_question(), None, "it is answered");
+        for act in [began(5, 2, 1), began(5, 3, 2)] {
+            known.hold(act);
+        }
+        while let Some((from, act, _)) = known.next() {
+            known.desk.apply(&from, &act, None);
+        }
+        known.cursor.note(&soho(), Epoch(4));
+        known.hold(asking(4, 9, 2));
+        let (hub, life, earlier) = known.next_question().unwrap();
+        let second = known.desk.answer_question(&hub, life, earlier, now);
+        assert_eq!(second.said, [Said::Known { of: soho(), life: 2, incarnation: 1_795_392_000 }]);
+        assert_eq!(second.place.number, first.place.number + 1);
+        // And its acts follow those of the first box, for everybody who has heard those.
+        let next = ActPlace { incarnation: 1_795_392_001, number: 1 };
+        assert!(known.desk.taken(&soho()).is_followed_by(next));
+        let catalogue = stored(4, 12, next, Said::Catalogue(Box::default()));
+        known.hold(catalogue);
+        assert_eq!(known.next().map(|(_, act, _)| act.place), Some(next));
     }
 }

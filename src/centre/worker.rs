@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     codec::cbor,
     domain::{
+        audit::CHECKPOINT_KIND,
         entry::{Health, Receipt},
         ids::HubId,
     },
@@ -34,6 +35,7 @@ use crate::{
 };
 
 use super::{
+    audit::Trails,
     ingest::{self, Checked},
     store::{CommitError, Committed, Store},
 };
@@ -70,6 +72,10 @@ pub struct Metrics {
     pub store_failures: AtomicU64,
     /// Connections to the broker.
     pub connections: AtomicU64,
+    /// Checkpoints of hubs' audit trails that contradict what was seen before.
+    pub audit_troubles: AtomicU64,
+    /// Hubs' audit trails.
+    pub trails: Trails,
     /// What each hub last said of itself.
     pub health: Mutex<BTreeMap<HubId, Health>>,
 }
@@ -175,7 +181,10 @@ impl Worker {
         };
         let batch = Checked { confirmed: ingest::confirmed(&inbound.user_properties), ..batch };
         let reason = match self.commit(&batch).await {
-            Ok(committed) => return Some(self.count(&batch, committed)),
+            Ok(committed) => {
+                self.see_checkpoints(&batch).await;
+                return Some(self.count(&batch, committed));
+            }
             Err(reason) => reason,
         };
         self.metrics.rejected.fetch_add(1, Ordering::Relaxed);
@@ -189,6 +198,18 @@ impl Worker {
         let batch = ingest::refuse_unstorable(batch)?;
         let committed = self.commit(&batch).await.ok()?;
         Some(self.count(&batch, committed))
+    }
+
+    /// Compares checkpoints of the hub's audit trail with those before. What is wrong is said here, and changes nothing
+    /// of what is stored: it is evidence.
+    async fn see_checkpoints(&self, batch: &Checked) {
+        for entry in batch.entries.iter().filter(|entry| entry.kind == CHECKPOINT_KIND) {
+            let raw = entry.raw.as_deref().unwrap_or_default();
+            for trouble in self.metrics.trails.see(&self.store, &batch.hub, raw).await {
+                self.metrics.audit_troubles.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(hub = %batch.hub, %trouble, "a hub's audit trail is not what it was");
+            }
+        }
     }
 
     /// Waits for a store that is away; returns why, if it is there and will never take the batch.

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     app,
     centre::{
+        audit::{Trail, Trouble},
         pki::{self, Issue, PkiError},
         store::Filter,
     },
@@ -54,9 +55,35 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hold hubs to what they signed: verify what has come of their audit trails
+    #[command(subcommand)]
+    Audit(Audit),
     /// Make a private certificate authority and its certificates
     #[command(subcommand)]
     Pki(Pki),
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Verify every checkpoint and every line that has come; exit code 6 if anything contradicts what was signed before
+    Verify {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose trail
+        #[arg(long)]
+        hub: HubId,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the newest checkpoint that holds, for `polygate audit verify --anchor FILE` at the hub
+    Anchor {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Whose trail
+        #[arg(long)]
+        hub: HubId,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +141,10 @@ pub fn main() -> ExitCode {
         Command::Entries { file, hub, class, source_id, json: _ } => {
             entries(&file.config, &Filter { hub, class, source_id })
         }
+        Command::Audit(Audit::Verify { file, hub, json }) => trail(&file.config, &hub, |trail, troubles| {
+            say_verified(&hub, trail, troubles, json);
+        }),
+        Command::Audit(Audit::Anchor { file, hub }) => trail(&file.config, &hub, say_anchor),
         Command::Pki(Pki::Init { directory }) => issued(pki::init(&directory, SystemClock.now())),
         Command::Pki(Pki::Issue { directory, whom, renew }) => issued(issue(&directory, &whom, renew)),
     };
@@ -147,6 +178,57 @@ fn entries(path: &Path, filter: &Filter) -> Exit {
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
         _ => exit,
+    }
+}
+
+/// Reads a hub's trail and shows it; [`Exit::Conflict`] if it contradicts itself, [`Exit::Failed`] if there is none.
+fn trail(path: &Path, hub: &HubId, show: impl FnOnce(&Trail, &[Trouble])) -> Exit {
+    let config = match CentreConfig::load(path) {
+        Ok(config) => config,
+        Err(error) => return complain(&error),
+    };
+    let mut found = None;
+    let exit = in_runtime(async {
+        found = Some(app::centre::verify_trail(&config.store, hub).await?);
+        Ok(())
+    });
+    let Some((trail, troubles)) = found else { return exit };
+    show(&trail, &troubles);
+    match (troubles.is_empty(), trail.anchor()) {
+        (false, _) => Exit::Conflict,
+        (true, None) => Exit::Failed,
+        (true, Some(_)) => Exit::Ok,
+    }
+}
+
+/// The note as it was signed, to the last newline.
+fn say_anchor(trail: &Trail, troubles: &[Trouble]) {
+    for trouble in troubles {
+        say(&mut io::stderr(), &format!("polycentre: {trouble}"));
+    }
+    let anchor = trail.anchor().unwrap_or_default();
+    io::stdout().write_all(anchor.as_bytes()).unwrap_or_default();
+}
+
+fn say_verified(hub: &HubId, trail: &Trail, troubles: &[Trouble], json: bool) {
+    let out = &mut io::stdout();
+    if json {
+        let troubles: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        let report = serde_json::json!({
+            "hub": hub,
+            "lines": trail.lines(),
+            "key": trail.key(),
+            "anchor": trail.anchor(),
+            "troubles": troubles,
+        });
+        return say(out, &report.to_string());
+    }
+    for trouble in troubles {
+        say(out, &format!("CONTRADICTION: {trouble}"));
+    }
+    match trail.key() {
+        Some(key) => say(out, &format!("{hub}: {} lines, signed with {key}", trail.lines())),
+        None => say(out, &format!("{hub}: no checkpoint has come")),
     }
 }
 

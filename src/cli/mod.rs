@@ -1,6 +1,7 @@
 //! The command line of `polygate`: arguments in, exit code out (DESIGN: 0 ok, 1 failed, 2 usage or
 //! configuration, 3 degraded, 4 unreachable, 5 refused, 6 conflict).
 
+mod audit;
 mod booking;
 #[cfg(feature = "centre")]
 pub mod centre;
@@ -88,6 +89,9 @@ enum Command {
     /// Look after the accounts with which people sign in at the portal
     #[command(subcommand)]
     User(user::User),
+    /// Verify and read the audit trail: who did what, and the proof of it
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Show one patient's record from all systems, or throw away what is kept of practices' answers
     #[command(subcommand)]
     Record(Record),
@@ -319,6 +323,7 @@ fn act(command: Command) -> Exit {
         Command::Message(message) => ask_message(message),
         Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
         Command::User(user) => ask_user(user),
+        Command::Audit(audit) => audit::act(audit),
         Command::Booking(booking) => ask_booking(booking),
         Command::Record(record) => ask_record(record),
         Command::Match(case) => ask_match(case),
@@ -415,15 +420,20 @@ fn ask_message(message: Message) -> Exit {
 
 /// Asks the running hub and writes its answer.
 fn ask(asked: &Asked, request: &AdminRequest) -> Exit {
-    let socket = match &asked.socket {
-        Some(socket) => socket.clone(),
-        None => match HubConfig::load(&asked.config) {
-            Ok(config) => app::hub::socket_path(&config.hub.state),
-            Err(error) => return complain(&error),
-        },
+    let socket = match socket_of(asked) {
+        Ok(socket) => socket,
+        Err(error) => return complain(&error),
     };
     let output = Output::for_stdout(asked.json);
     client::run(&socket, request, output, &mut io::stdout().lock(), &mut io::stderr().lock())
+}
+
+/// The admin socket that was named, or the configured one.
+fn socket_of(asked: &Asked) -> Result<PathBuf, ConfigError> {
+    match &asked.socket {
+        Some(socket) => Ok(socket.clone()),
+        None => Ok(app::hub::socket_path(&HubConfig::load(&asked.config)?.hub.state)),
+    }
 }
 
 fn check(path: &Path) -> Exit {

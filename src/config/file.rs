@@ -34,7 +34,7 @@ pub(super) struct File<'a> {
     path: &'a Path,
     text: &'a str,
     table: DeTable<'a>,
-    /// Where each section stood, for faults that are found once its values are known.
+    /// Where each section that could be read stood, for faults that are found once its values are known.
     spans: Vec<(String, Spanned<DeValue<'a>>)>,
     faults: Vec<Fault>,
 }
@@ -77,9 +77,11 @@ impl<'a> File<'a> {
 
     fn value<T: DeserializeOwned>(&mut self, name: &str, value: Spanned<DeValue<'a>>) -> Option<T> {
         let start = value.span().start;
-        self.spans.push((name.to_owned(), value.clone()));
-        match T::deserialize(toml::de::ValueDeserializer::from(value)) {
-            Ok(section) => Some(section),
+        match T::deserialize(toml::de::ValueDeserializer::from(value.clone())) {
+            Ok(section) => {
+                self.spans.push((name.to_owned(), value));
+                Some(section)
+            }
             Err(error) => {
                 self.fault_of(&error, start);
                 None

@@ -13,6 +13,7 @@ use super::{
     ConfigError,
     check::check_links,
     file::{File, read},
+    identity_provider::{IdentityProviderSection, check_identity_provider},
     links::{
         AdastraSection, AnalyserSection, BarsSection, CachingSection, GpConnectSection, GpSection,
         Hl7Section, MeshSection, RouteSection,
@@ -30,6 +31,8 @@ pub struct HubConfig {
     pub centre: CentreSection,
     /// Its web pages, if it serves any.
     pub portal: Option<PortalSection>,
+    /// Who vouches for the staff besides the hub's own accounts, if anybody.
+    pub identity_provider: Option<IdentityProviderSection>,
     /// How the journal uses the disk.
     pub journal: JournalSection,
     /// RiO systems.
@@ -150,6 +153,7 @@ impl HubConfig {
         let hub: Option<HubSection> = file.section("hub", true);
         let centre: Option<CentreSection> = file.section("centre", true);
         let portal = file.section("portal", false);
+        let identity_provider = file.section("identity-provider", false);
         let journal = file.section("journal", false).unwrap_or_default();
         let (rio, secondary_care) = (file.list("rio"), file.list("secondary-care"));
         let (emis, vision) = (file.list("emis"), file.list("vision"));
@@ -164,6 +168,7 @@ impl HubConfig {
             hub: hub?,
             centre: centre?,
             portal,
+            identity_provider,
             journal,
             rio,
             secondary_care,
@@ -183,6 +188,9 @@ impl HubConfig {
         config.check_own(file);
         check_links(file, &config);
         check_services(file, &config);
+        if let Some(section) = &config.identity_provider {
+            check_identity_provider(file, section, config.portal.is_some());
+        }
         config.place(&file.directory());
         Some(config)
     }
@@ -205,7 +213,7 @@ impl HubConfig {
         }
     }
 
-    /// Makes every path one beside the file.
+    /// Makes every path one beside the file, and puts in what follows from the rest of it.
     fn place(&mut self, beside: &Path) {
         place(beside, [&mut self.hub.state]);
         let centre = &mut self.centre;
@@ -213,6 +221,14 @@ impl HubConfig {
         place(beside, &mut centre.crl);
         if let Some(portal) = &mut self.portal {
             place(beside, portal.certificate.iter_mut().chain(&mut portal.key));
+        }
+        if let Some(section) = &mut self.identity_provider {
+            let files =
+                section.client_key.iter_mut().chain(&mut section.client_secret).chain(&mut section.ca);
+            place(beside, files);
+            if section.organisations.is_empty() {
+                section.organisations.push(self.hub.ods.clone());
+            }
         }
         for section in self.rio.iter_mut().chain(&mut self.secondary_care) {
             section.tls.iter_mut().for_each(|tls| tls.place(beside));

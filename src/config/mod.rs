@@ -5,6 +5,7 @@ mod centre;
 mod check;
 mod file;
 mod hub;
+mod identity_provider;
 mod links;
 mod services;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::domain::ids::HubId;
 
 pub use centre::{BrokerSection, CentreConfig, ConsoleSection, StoreSection};
 pub use hub::{CentreSection, HubConfig, HubSection, JournalSection, PortalSection};
+pub use identity_provider::IdentityProviderSection;
 pub use links::{
     AdastraSection, AnalyserPort, AnalyserProtocol, AnalyserSection, BarsSection, CachingSection,
     ClientTlsSection, GpConnectSection, GpSection, Hl7Section, KeepFor, MeshSection, REGISTERED_PRACTICE,

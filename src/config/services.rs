@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     booking::catalogue::{Catalogue, Day, PLACES_MAX, SERVICES_MAX, SESSIONS_MAX, Session, TIMES_MAX},
+    codec::bars::SESSION_CHARACTERS_MAX,
     domain::{
         booking::{Channel, Owner, Service, WalkInCard},
         ids::HubId,
@@ -52,6 +53,9 @@ pub struct ServiceSection {
     pub telephone: String,
     /// How it takes people without an appointment; not at all without it.
     pub walk_in: Option<WalkInSection>,
+    /// Whether those who book over BaRS may see and book it.
+    #[serde(default)]
+    pub bars: bool,
 }
 
 /// `walk-in = { … }`.
@@ -148,6 +152,11 @@ impl HubConfig {
             sessions: self.session.iter().map(|section| section.session(&self.hub)).collect(),
         }
     }
+
+    /// The services that may be booked over BaRS.
+    pub fn services_for_bars(&self) -> Vec<HubId> {
+        self.service.iter().filter(|section| section.bars).map(|section| section.id.clone()).collect()
+    }
 }
 
 impl ServiceSection {
@@ -207,14 +216,15 @@ impl SessionSection {
         }
     }
 
+    fn takes_place(&self, date: Date) -> bool {
+        (self.dates.contains(&date) || self.days.contains(&Day::of(date.weekday())))
+            && !self.closed.contains(&date)
+    }
+
     /// Whether there is a day on which both take place.
     fn shares_a_day_with(&self, other: &Self) -> bool {
         let days = self.days.iter().any(|day| other.days.contains(day));
-        let on = |dates: &[Date], session: &Self| {
-            dates
-                .iter()
-                .any(|date| session.dates.contains(date) || session.days.contains(&Day::of(date.weekday())))
-        };
+        let on = |dates: &[Date], session: &Self| dates.iter().any(|date| session.takes_place(*date));
         let apart = |one: &Self, next: &Self| matches!((one.last, next.first), (Some(last), Some(first)) if last < first);
         (days || on(&self.dates, other) || on(&other.dates, self))
             && !apart(self, other)
@@ -259,6 +269,9 @@ pub(super) fn check_services(file: &mut File<'_>, config: &HubConfig) {
         {
             file.fault_in("service", number, "walk-in", "letter is A to Z, and minutes at least 1");
         }
+        if service.bars {
+            check_for_bars(file, number, service, config);
+        }
     }
     let mut sessions: BTreeSet<&HubId> = BTreeSet::new();
     for (number, session) in config.session.iter().enumerate() {
@@ -275,6 +288,22 @@ pub(super) fn check_services(file: &mut File<'_>, config: &HubConfig) {
         }
         for other in config.session.iter().take(number).filter(|other| session.overlaps(other)) {
             check_together(file, number, session, other);
+        }
+    }
+}
+
+/// Only a slot of the hub's own book is sold once it is said, which is what senders are promised.
+fn check_for_bars(file: &mut File<'_>, number: usize, service: &ServiceSection, config: &HubConfig) {
+    if config.bars.is_none() {
+        file.fault_in("service", number, "bars", "it needs the section [bars]");
+    }
+    if service.system != OWN_BOOK {
+        file.fault_in("service", number, "bars", "only services in the hub's own book: system = \"hub\"");
+    }
+    for (number, session) in config.session.iter().enumerate() {
+        if session.service == service.id && SESSION_CHARACTERS_MAX < session.id.as_str().len() {
+            let text = format!("at most {SESSION_CHARACTERS_MAX} characters, for it is booked over BaRS");
+            file.fault_in("session", number, "id", &text);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{file::File, *};
+use crate::access::Role;
 
 const GOOD: &str = r#"
 [hub]
@@ -53,6 +54,56 @@ fn the_template_is_legal_as_it_is_and_with_everything_switched_on() {
     assert_eq!((config.vision.len(), config.adastra.len(), config.analyser.len()), (1, 1, 1));
     assert!(config.mesh.is_some() && config.bars.is_some() && config.caching.is_some());
     assert_eq!(config.route[0].to, "rio");
+    assert_eq!(config.identity_provider.unwrap().roles["R8010"], Role::Reception);
+}
+
+/// An identity provider, and the portal that it needs.
+const PROVIDER: &str = r#"
+[portal]
+listen = "127.0.0.1:8443"
+[identity-provider]
+label = "Example sign-in"
+issuer = "https://id.example"
+client-id = "north"
+client-secret = "provider.secret"
+redirect = "https://hub.example/sign-in/callback"
+role-claim = "groups"
+roles = { desk = "reception" }
+"#;
+
+#[test]
+fn an_identity_provider_counts_the_hubs_own_roles_and_keeps_files_beside() {
+    let section = load(&format!("{GOOD}{PROVIDER}")).unwrap().identity_provider.unwrap();
+    assert_eq!(section.client_secret.unwrap(), Path::new("/etc/polygate/provider.secret"));
+    assert_eq!((section.scopes.len(), section.organisations.len(), section.user_info), (2, 1, false));
+}
+
+#[test]
+fn a_fault_in_the_identity_provider_is_said_where_it_stands() {
+    for (old, new, key) in [
+        ("label = \"Example sign-in\"", "label = \"\"", "label"),
+        ("https://id.example", "http://id.example", "issuer"),
+        ("https://id.example", "https://id.example/?x=1", "issuer"),
+        ("\"north\"", "\"\"", "client-id"),
+        ("client-secret", "client-key = \"k\"\nclient-secret", "client-id"),
+        ("client-secret = \"provider.secret\"", "", "client-id"),
+        ("role-claim", "client-key-algorithm = \"HS256\"\nrole-claim", "client-key-algorithm"),
+        ("https://hub.example/sign-in/callback", "http://hub.example/sign-in/callback", "redirect"),
+        ("https://hub.example/sign-in/callback", "https://hub.example/x/sign-in/callback", "redirect"),
+        ("role-claim", "scopes = [\"profile\"]\nrole-claim", "scopes"),
+        ("{ desk = \"reception\" }", "{}", "roles"),
+        ("[portal]\nlisten = \"127.0.0.1:8443\"", "", "label"),
+    ] {
+        let text = format!("{GOOD}{}", PROVIDER.replacen(old, new, 1));
+        let faults = load(&text).unwrap_err();
+        let said = format!("identity-provider.{key}: ");
+        assert!(faults.len() == 1 && faults[0].contains(&said), "{new}: {faults:?}");
+        assert!(faults[0].starts_with("/etc/polygate/polygate.toml:"), "{faults:?}");
+    }
+    let unknown = load(&format!("{GOOD}{}", PROVIDER.replace("roles =", "role = 1\nroles =")));
+    assert!(unknown.unwrap_err()[0].contains("unknown field `role`"));
+    let foreign = load(&format!("{GOOD}{}", PROVIDER.replace("\"reception\"", "\"root\"")));
+    assert!(foreign.unwrap_err()[0].contains("unknown variant `root`"));
 }
 
 #[test]
@@ -191,6 +242,24 @@ fn what_cannot_be_in_two_places_at_once_is_a_fault() {
 }
 
 #[test]
+fn services_are_booked_over_bars_only_where_that_is_said() {
+    let bars = "[bars]\nservices = [\"1\"]\nlisten = \"127.0.0.1:8444\"\n";
+    let open = CLINIC.replace("name = \"Podiatry\"", "name = \"Podiatry\"\nbars = true");
+    let config = load(&format!("{GOOD}{bars}{open}")).unwrap();
+    assert_eq!(config.services_for_bars(), ["podiatry".parse().unwrap()]);
+    assert!(load(&format!("{GOOD}{bars}{CLINIC}")).unwrap().services_for_bars().is_empty());
+    let long = format!("id = \"{}\"", "x".repeat(51));
+    for (text, expected) in [
+        (format!("{GOOD}{open}"), "it needs the section [bars]"),
+        (format!("{GOOD}{bars}{}", open.replace("bars = true", "bars = true\nsystem = \"pas\"")), "own book"),
+        (format!("{GOOD}{bars}{}", open.replace("id = \"feet-late\"", &long)), "at most 50 characters"),
+    ] {
+        let faults = load(&text).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:#?}");
+    }
+}
+
+#[test]
 fn a_fault_in_a_list_is_said_where_it_stands() {
     let second = "\n[[emis]]\nname = \"emis-two\"\nods = \"E87002\"\ngp-connect = \"nonsense\"\n";
     let third = "\n[[emis]]\nname = \"emis-three\"\nods = \"E87003\"\ngp-connect = \"https://127.0.0.1/\"\n";
@@ -199,4 +268,28 @@ fn a_fault_in_a_list_is_said_where_it_stands() {
     let faults = load(&text).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:#?}");
     assert!(faults[0].contains(&format!("polygate.toml:{line}:")), "{}", faults[0]);
+}
+
+#[test]
+fn a_fault_is_said_where_it_stands_also_after_a_section_that_cannot_be_read() {
+    let unreadable = "\n[[emis]]\nname = \"emis-two\"\nods = 7\n";
+    let wrong = "\n[[emis]]\nname = \"emis-three\"\nods = \"E87003\"\ngp-connect = \"nonsense\"\n";
+    let text = format!("{GOOD}{unreadable}{wrong}");
+    let line = text.lines().position(|line| line.contains("nonsense")).unwrap() + 1;
+    let faults = load(&text).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    assert!(faults[1].contains(&format!("polygate.toml:{line}:")), "{}", faults[1]);
+}
+
+#[test]
+fn a_clinic_may_stand_in_for_another_on_a_date_on_which_that_is_closed() {
+    let instead = |closed: &str| {
+        let closed =
+            CLINIC.replacen("days = [\"monday\"]", &format!("days = [\"monday\"]\nclosed = [{closed}]"), 1);
+        let other = CLINIC.split("[[session]]").nth(1).unwrap();
+        let other = other.replacen("days = [\"monday\"]", "dates = [\"2027-01-04\"]", 1);
+        format!("{GOOD}{closed}\n[[session]]{}", other.replacen("id = \"", "id = \"instead-", 1))
+    };
+    load(&instead("\"2027-01-04\"")).unwrap();
+    assert!(!load(&instead("")).unwrap_err().is_empty());
 }

@@ -1,6 +1,7 @@
 //! What the hub talks about: identifiers, classes, entries, patients and record items. No I/O.
 
 pub mod actor;
+pub mod audit;
 pub mod booking;
 pub mod entry;
 pub mod ids;

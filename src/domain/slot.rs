@@ -186,7 +186,13 @@ pub enum AppointmentStatus {
     Booked,
     /// It was cancelled.
     Cancelled,
-    /// Something else, such as arrived.
+    /// It stands, and the patient has come.
+    Arrived,
+    /// It has taken place.
+    Fulfilled,
+    /// The patient did not come.
+    NoShow,
+    /// Something else, such as proposed.
     Other,
 }
 

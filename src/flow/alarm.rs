@@ -72,6 +72,15 @@ pub enum AlarmCode {
     /// The record view cannot be written.
     #[serde(rename = "PG-402")]
     ViewFailing,
+    /// The audit trail cannot be written: nothing is shown of any record.
+    #[serde(rename = "PG-403")]
+    AuditStopped,
+    /// The room that is reserved for the audit trail is being used up, or soon will be.
+    #[serde(rename = "PG-404")]
+    AuditNearlyFull,
+    /// Lines of the audit trail are damaged, or the disk was turned back.
+    #[serde(rename = "PG-405")]
+    AuditDamaged,
     /// The clock is not synchronised.
     #[serde(rename = "PG-501")]
     ClockUnsynchronised,
@@ -101,6 +110,9 @@ impl AlarmCode {
             Self::DeliveryFailed => "PG-311",
             Self::ViewRebuilding => "PG-401",
             Self::ViewFailing => "PG-402",
+            Self::AuditStopped => "PG-403",
+            Self::AuditNearlyFull => "PG-404",
+            Self::AuditDamaged => "PG-405",
             Self::ClockUnsynchronised => "PG-501",
         }
     }
@@ -133,6 +145,8 @@ impl AlarmCode {
             }
             Self::ViewRebuilding => "wait; polygate status shows how far it is",
             Self::ViewFailing => "check free disk space",
+            Self::AuditStopped | Self::AuditNearlyFull => "free disk space, or replace the disk if it fails",
+            Self::AuditDamaged => "polygate audit verify; tell whoever answers for information governance",
             Self::ClockUnsynchronised => "check the time server",
         }
     }
@@ -141,7 +155,8 @@ impl AlarmCode {
     pub const fn is_serious(self) -> bool {
         !matches!(
             self,
-            Self::CentreUnreachable
+            Self::AuditNearlyFull
+                | Self::CentreUnreachable
                 | Self::ClockUnsynchronised
                 | Self::DestinationDown
                 | Self::EntriesParked

@@ -4,7 +4,7 @@ mod person;
 
 use std::{
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,6 +21,7 @@ use crate::{
 
 use super::{
     alarm::{Alarm, AlarmCode},
+    audit::Audit,
     operate::{
         CENTRE, CaseDetail, CaseId, CaseSummary, Check, CheckState, FoundMessage, MessageDetail,
         MessageFilter, MessageId, MessageState, Operate, OperateError, ParkedEntry, Preview, RecordDetail,
@@ -43,6 +44,8 @@ pub struct FakeHub {
     pub silence_seconds: AtomicU64,
     /// What was done, in order.
     pub deeds: Mutex<Vec<String>>,
+    /// Its audit trail, if a test gives it one.
+    pub audit: OnceLock<Audit>,
     wan: AtomicBool,
 }
 
@@ -53,6 +56,7 @@ impl FakeHub {
             status: Mutex::new(status),
             silence_seconds: AtomicU64::new(0),
             deeds: Mutex::default(),
+            audit: OnceLock::new(),
             wan: AtomicBool::new(true),
         }
     }
@@ -68,6 +72,10 @@ impl FakeHub {
 }
 
 impl Operate for FakeHub {
+    fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
+    }
+
     fn status(&self) -> HubStatus {
         self.status.lock().unwrap().clone()
     }

@@ -30,6 +30,7 @@ use crate::{
 use super::{
     alarm::{AlarmCode, Alarms},
     aside::Aside,
+    audit::Audit,
     book::BookingDesk,
     deliver::Delivery,
     link::Link,
@@ -112,6 +113,8 @@ pub struct Hub {
     pub(super) heard: watch::Sender<Option<HeardThrough>>,
     /// Accounts and sessions, if people can sign in.
     pub(super) sign_in: OnceLock<Arc<SignIn>>,
+    /// The audit trail.
+    audit: OnceLock<Audit>,
 }
 
 impl Hub {
@@ -157,6 +160,7 @@ impl Hub {
             refused_ms: AtomicU64::new(0),
             wan: OnceLock::new(),
             sign_in: OnceLock::new(),
+            audit: OnceLock::new(),
             links: Mutex::default(),
             deliveries: Mutex::default(),
             recent: Mutex::default(),
@@ -177,6 +181,11 @@ impl Hub {
     /// The moment now, by the hub's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The hub's disk.
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
     }
 
     /// The alarms that stand.
@@ -268,8 +277,23 @@ impl Hub {
         self.sign_in.get().cloned()
     }
 
-    /// Ends the journal in good order. Nothing is taken in after this.
+    /// Gives the hub its audit trail; once, at its start.
+    pub fn set_audit(&self, audit: Audit) {
+        if self.audit.set(audit).is_err() {
+            tracing::warn!("the hub has its audit trail already");
+        }
+    }
+
+    /// The hub's audit trail; without one nothing may be disclosed.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
+    }
+
+    /// Ends the audit trail and the journal in good order. Nothing is taken in after this.
     pub async fn close(&self) {
+        if let Some(audit) = self.audit() {
+            audit.end(self).await;
+        }
         self.journal.close().await;
     }
 

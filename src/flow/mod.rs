@@ -4,9 +4,11 @@
 pub mod alarm;
 pub mod aside;
 pub mod ask;
+pub mod audit;
 pub mod book;
 pub mod cache;
 pub mod deliver;
+pub mod disclose;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -24,6 +24,7 @@ pub use person::{
 };
 
 use super::{
+    audit::Audit,
     book::{HeldSlots, Unlocking},
     sign_in::SignIn,
     status::HubStatus,
@@ -136,6 +137,11 @@ pub trait Operate: Send + Sync {
 
     /// The hub's accounts; none where nobody can sign in.
     fn sign_in(&self) -> Option<&SignIn> {
+        None
+    }
+
+    /// The hub's audit trail; none where nothing is disclosed.
+    fn audit(&self) -> Option<&Audit> {
         None
     }
 

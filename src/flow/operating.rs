@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    audit::Audit,
     book::{HeldSlots, Unlocking},
     hub::Hub,
     operate::{
@@ -164,6 +165,10 @@ impl Operate for Hub {
 
     fn sign_in(&self) -> Option<&SignIn> {
         self.sign_in.get().map(AsRef::as_ref)
+    }
+
+    fn audit(&self) -> Option<&Audit> {
+        Self::audit(self)
     }
 
     fn wan(&self) -> Option<bool> {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{hub::Hub, operate::OperateError};
+use super::{hub::Hub, matches::OWN_SYSTEM, operate::OperateError};
 
 /// Who reads a record and what for: what goes on record about it. Whether they may is decided before.
 #[derive(Clone, Eq, PartialEq)]
@@ -67,28 +67,62 @@ impl Hub {
     ///
     /// # Errors
     /// Nothing is known of such a patient, or the record view is not open.
-    pub fn one_record(&self, number: &NhsNumber, purpose: &Purpose) -> Result<OneRecord, OperateError> {
+    pub(super) fn one_record(
+        &self,
+        number: &NhsNumber,
+        purpose: &Purpose,
+    ) -> Result<OneRecord, OperateError> {
+        let parts = self.parts_of(number)?;
+        tracing::info!(
+            by = purpose.by,
+            reason = purpose.reason.name(),
+            found = parts.is_some(),
+            "record read"
+        );
+        let parts =
+            parts.ok_or_else(|| OperateError::NotFound("a patient with this NHS number".to_owned()))?;
+        Ok(one_record::assemble(parts, self.now()))
+    }
+
+    /// What a patient's record is put together from; none if nothing is known of them. Reads the disk.
+    ///
+    /// # Errors
+    /// The record view is not open, or fails.
+    pub(super) fn parts_of(&self, number: &NhsNumber) -> Result<Option<Parts>, OperateError> {
         let answers = self.cache.get().map(|cache| cache.read(number, self.cache_time())).unwrap_or_default();
         let found = self.in_view(|view| match view.find_by_nhs_number(number)? {
             Some(patient) => view.record(patient),
             None => Ok(None),
         })?;
-        tracing::info!(
-            by = purpose.by,
-            reason = purpose.reason.name(),
-            found = found.is_some(),
-            "record read"
-        );
         if found.is_none() && answers.is_empty() {
-            return Err(OperateError::NotFound("a patient with this NHS number".to_owned()));
+            return Ok(None);
         }
         let mut parts = found.map(parts).unwrap_or_default();
         parts.nhs_number = Some(*number);
         parts.answers = answers;
+        // The desk repeats what it was told of a person when it booked: it is a witness only where it is the only one.
+        let is_repeated =
+            |one: &Statement| one.kind == ItemKind::Demographics && one.source.system == OWN_SYSTEM;
+        if parts.statements.iter().any(|one| one.kind == ItemKind::Demographics && !is_repeated(one)) {
+            parts.statements.retain(|one| !is_repeated(one));
+        }
         if self.view_status().rebuilding {
             parts.notices.push(about("", "incomplete", "the record view is being made anew"));
         }
-        Ok(one_record::assemble(parts, self.now()))
+        Ok(Some(parts))
+    }
+
+    /// Whether anything is known of a patient, and nothing more: for programs that wait until it is. Reads the disk.
+    pub fn knows(&self, number: &NhsNumber) -> bool {
+        self.parts_of(number).is_ok_and(|parts| parts.is_some())
+    }
+
+    /// Whether a result from a specimen is in a patient's record, and nothing more. Reads the disk.
+    pub fn has_result(&self, number: &NhsNumber, specimen: &str) -> bool {
+        let is_of = |one: &Statement| {
+            one.kind == ItemKind::Result && one.fields.get("specimen").is_some_and(|of| of == specimen)
+        };
+        self.parts_of(number).is_ok_and(|parts| parts.is_some_and(|parts| parts.statements.iter().any(is_of)))
     }
 
     /// Opens the cache of answers in `directory` under a policy; without one, throws away whatever is there. Once, at

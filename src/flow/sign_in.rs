@@ -5,8 +5,10 @@
 
 #[cfg(test)]
 pub mod fake;
+mod federated;
 mod manage;
 mod own;
+mod provider;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,7 @@ use tokio::{
 use crate::{
     access::{
         accounts::{Accounts, Attempt, Command, Proof, Refusal, UserId, Verdict},
+        oidc::pending::PendingSignIns,
         role::Role,
         secret::{Cost, HashFailed, Memory, Secret, SecretHash, Unfit, UnfitPin},
         sessions::{Fresh, KeptForm, Seen, Sessions, Token},
@@ -39,7 +42,11 @@ use crate::{
     },
 };
 
+pub use federated::{Arrival, Departure, ProviderError, ProviderStatus, Return};
 pub use manage::{NewUser, UserRow};
+pub use provider::{ProviderSettings, Reach};
+
+use provider::IdentityProvider;
 
 /// A thousand accounts take about half of it.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -64,6 +71,10 @@ pub struct AuditNote {
     pub user: String,
     /// Who did it: the user's id, or an operator such as `uid 1000`.
     pub by: String,
+    /// The name of whoever did it at that time; empty if they have no account.
+    pub name: String,
+    /// Their roles at that time, comma-separated.
+    pub roles: String,
     /// What was done or tried.
     pub deed: &'static str,
     /// What came of it.
@@ -97,6 +108,9 @@ pub enum SignInError {
     /// The new password is the old one.
     #[error("the new password is the one you have")]
     Same,
+    /// Someone without a password here sets a PIN too long after the identity provider vouched for them.
+    #[error("sign in again first: a PIN is set within 10 minutes of that")]
+    NotFresh,
     /// The command makes no sense.
     #[error(transparent)]
     Command(#[from] Refusal),
@@ -154,6 +168,8 @@ pub struct Visitor {
     pub takes_pin: bool,
     /// Whether they have set a PIN.
     pub has_pin: bool,
+    /// Whether an identity provider vouches for them: they have no password here.
+    pub federated: bool,
 }
 
 /// The hub's accounts and sessions. The portal and the admin socket share it.
@@ -174,6 +190,8 @@ pub struct SignIn {
     waiting: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
     audit: OnceLock<Arc<dyn AuditSink>>,
+    provider: OnceLock<Arc<IdentityProvider>>,
+    pending: Mutex<PendingSignIns>,
 }
 
 impl SignIn {
@@ -215,6 +233,8 @@ impl SignIn {
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             hashing: Arc::new(Semaphore::new(HASHING_MAX)),
             audit: OnceLock::new(),
+            provider: OnceLock::new(),
+            pending: Mutex::default(),
         }))
     }
 
@@ -245,6 +265,10 @@ impl SignIn {
     fn visitor(&self, seen: Seen) -> Option<Visitor> {
         let accounts = self.accounts.load();
         let account = accounts.get(&seen.user).filter(|account| !account.is_disabled())?;
+        let now = self.clock.now();
+        if account.federated().is_some_and(|word| !word.is_current(now)) {
+            return None;
+        }
         Some(Visitor {
             name: account.name().to_owned(),
             roles: account.roles().iter().copied().collect(),
@@ -253,6 +277,7 @@ impl SignIn {
             must_change: account.must_change(),
             takes_pin: account.takes_pin(),
             has_pin: account.has_pin(),
+            federated: account.federated().is_some(),
             user: seen.user,
         })
     }
@@ -386,6 +411,7 @@ impl SignIn {
             Verdict::Locked { until } => ("locked", Err(Denied::Locked { until })),
             Verdict::NoPin => ("no PIN", Err(Denied::NoPin)),
             Verdict::Disabled => ("disabled", Err(Denied::Unknown)),
+            Verdict::Over => ("one-time password too old", Err(Denied::Unknown)),
             Verdict::Unknown => ("changed meanwhile", Err(Denied::Unknown)),
         };
         self.note(user.as_str(), user.as_str(), deed, outcome);
@@ -477,8 +503,19 @@ impl SignIn {
     fn note(&self, user: &str, by: &str, deed: &'static str, outcome: &'static str) {
         tracing::info!(user, by, deed, outcome, "access");
         if let Some(audit) = self.audit.get() {
-            let at = self.clock.now();
-            audit.note(AuditNote { at, user: user.to_owned(), by: by.to_owned(), deed, outcome });
+            let (at, accounts) = (self.clock.now(), self.accounts.load());
+            let account = by.parse().ok().and_then(|by: UserId| accounts.get(&by));
+            let roles: Vec<&str> =
+                account.iter().flat_map(|account| account.roles()).map(|role| role.name()).collect();
+            audit.note(AuditNote {
+                at,
+                user: user.to_owned(),
+                by: by.to_owned(),
+                name: account.map(|account| account.name().to_owned()).unwrap_or_default(),
+                roles: roles.join(","),
+                deed,
+                outcome,
+            });
         }
     }
 

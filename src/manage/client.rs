@@ -123,10 +123,7 @@ pub fn run(
 ) -> Exit {
     let answer = match send(socket, request) {
         Ok(answer) => answer,
-        Err(error) => {
-            complain(&chain(&error), error.next_step(), err);
-            return error.exit();
-        }
+        Err(error) => return refused(&error, err),
     };
     match render::write(request, &answer, output, out, err) {
         Ok(()) => render::exit(request, &answer),
@@ -137,6 +134,12 @@ pub fn run(
             Exit::Failed
         }
     }
+}
+
+/// Says what stood in the way, and what a script learns of it.
+pub fn refused(error: &ClientError, err: &mut dyn Write) -> Exit {
+    complain(&chain(error), error.next_step(), err);
+    error.exit()
 }
 
 /// Asks the hub. Blocks until it answers, at most for about two minutes.

@@ -9,6 +9,7 @@ use crate::flow::{
 };
 
 use super::{
+    audits,
     protocol::{AdminRequest, Fault, FaultKind},
     users,
 };
@@ -21,6 +22,11 @@ const REASON_CHARACTERS_MAX: usize = 500;
 /// # Errors
 /// The hub's own, in the words of the protocol.
 pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Value, Fault> {
+    let asked = request.clone();
+    audits::on_record(hub, &asked, by, || act(hub, request, by))
+}
+
+fn act(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Value, Fault> {
     match request {
         AdminRequest::Status => value(&hub.status()),
         AdminRequest::Queue => value(&hub.status().queue),
@@ -49,6 +55,7 @@ pub fn answer(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Valu
             value(&hub.resend(&resend, by)?)
         }
         AdminRequest::User(request) => users::answer(hub.sign_in(), request, by),
+        AdminRequest::Audit(request) => audits::answer(hub.audit(), request, by),
         AdminRequest::RecordShow { nhs_number, kind, reveal } => {
             let (query, reveal) = (RecordQuery { nhs_number, kind }, leave(reveal, by)?);
             value(&hub.record_show(&query, reveal.as_ref(), by).map_err(about_record)?)

@@ -2,6 +2,7 @@
 //!
 //! Answers are read into narrow views of what a hub sends, so that a newer hub may send more.
 
+mod audits;
 mod person;
 mod status;
 mod users;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::{
     domain::time::{ClockQuality, Timestamp},
     flow::{
+        audit::Report,
         operate::{
             CaseSummary, Check, CheckState, FoundMessage, MessageDetail, MessageState, ParkedEntry, Preview,
         },
@@ -22,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    audits::AuditRequest,
     client::{Exit, Output},
     protocol::AdminRequest,
     table::{Cell, Tone, paint, table},
@@ -78,6 +81,7 @@ pub fn write(
                 writeln!(err, "nothing has been sent: add --yes to send this to {}", words::line(to))?;
             }
         }
+        AdminRequest::Audit(_) => audits::write(answer, out)?,
         AdminRequest::User(request) => users::write(request, answer, colour, out, err)?,
         AdminRequest::RecordShow { .. } => person::write_record(&read(answer)?, colour, out, err)?,
         AdminRequest::RecordPurge { .. } => person::write_purged(&read(answer)?, out)?,
@@ -103,12 +107,23 @@ pub fn write(
     out.flush()
 }
 
+/// Writes what verifying an audit trail found, for people.
+///
+/// # Errors
+/// Writing fails.
+pub fn write_audit_report(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    audits::write_report(report, out)
+}
+
 /// What a script learns from an answer: [`Exit::Degraded`] if it says that something needs attention.
 pub fn exit(request: &AdminRequest, answer: &Value) -> Exit {
     let checked_well = |check: &Value| check["state"] == "ok";
     let well = match request {
         AdminRequest::Status => answer["condition"] == "ok",
         AdminRequest::Doctor => answer.as_array().is_some_and(|checks| checks.iter().all(checked_well)),
+        AdminRequest::Audit(AuditRequest::Verify { .. }) if answer["fault_count"] != 0 => {
+            return Exit::Failed;
+        }
         _ => true,
     };
     if well { Exit::Ok } else { Exit::Degraded }

@@ -9,6 +9,7 @@ mod forbidden;
 mod frame;
 mod origin;
 mod path;
+mod provider;
 pub mod reception;
 mod session;
 mod sign_in;

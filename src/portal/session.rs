@@ -37,6 +37,9 @@ const REFRESH: HeaderName = HeaderName::from_static("x-polygate-refresh");
 const COOKIE_TLS: &str = "__Host-polygate";
 /// On loopback, where there is no TLS.
 const COOKIE_PLAIN: &str = "polygate";
+/// The same two for a sign-in that is at the identity provider now.
+const PROVIDER_TLS: &str = "__Host-polygate-sign-in";
+const PROVIDER_PLAIN: &str = "polygate-sign-in";
 
 /// What the portal must know to let people in.
 #[derive(Clone, Debug)]
@@ -136,9 +139,23 @@ impl Door {
 
     /// The token in the request's cookie.
     pub fn token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| name.trim() == self.cookie_name()).map(|(_, value)| value.trim())
+        cookie_value(headers, self.cookie_name())
+    }
+
+    /// What a browser was given when it left for the identity provider.
+    pub fn provider_token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        cookie_value(headers, self.provider_cookie_name())
+    }
+
+    /// The header that gives it that, for so many seconds. Not `Strict`: it must come along when the provider sends the
+    /// browser back.
+    pub fn provider_cookie(&self, value: &str, seconds: u64) -> HeaderValue {
+        let end = format!("; Max-Age={seconds}");
+        self.header_of(self.provider_cookie_name(), value, "Lax", &end)
+    }
+
+    const fn provider_cookie_name(&self) -> &'static str {
+        if self.tls { PROVIDER_TLS } else { PROVIDER_PLAIN }
     }
 
     /// The header that gives a browser its token.
@@ -152,8 +169,12 @@ impl Door {
     }
 
     fn cookie_header(&self, value: &str, end: &str) -> HeaderValue {
+        self.header_of(self.cookie_name(), value, "Strict", end)
+    }
+
+    fn header_of(&self, name: &str, value: &str, same_site: &str, end: &str) -> HeaderValue {
         let secure = if self.tls { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{end}", self.cookie_name());
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}{secure}{end}");
         // A token is letters, digits, `-` and `_`: this does not fail.
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
@@ -232,6 +253,12 @@ impl Guard {
             _ => refuse(Failure::StaleForm),
         }
     }
+}
+
+fn cookie_value<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim())
 }
 
 fn refuse<T>(failure: Failure) -> Result<T, Box<Response>> {

@@ -29,6 +29,7 @@ use super::{
     failure::Failure,
     frame::{Errors, StaffFrame, home},
     path::{LocalPath, encoded},
+    provider::{self, ProviderView, onward},
     session::{Demand, Door, Signed, fields},
 };
 
@@ -48,7 +49,8 @@ pub(super) fn pages<S: Clone + Send + Sync + 'static>(door: &Door) -> Router<S> 
         .route("/account", get(account_page))
         .route("/account/pin", get(pin_page).post(change_pin))
         .with_state(door.clone());
-    open.merge(door.only(Demand::Session, session))
+    open.merge(provider::pages(door))
+        .merge(door.only(Demand::Session, session))
         .merge(door.only(Demand::Unlocked, unlocked))
         .merge(door.only(Demand::Settled, settled))
 }
@@ -76,6 +78,7 @@ struct SignInPage {
     hub: String,
     /// Who is signed in already.
     person: Option<String>,
+    provider: Option<ProviderView>,
     user: String,
     next: String,
 }
@@ -95,7 +98,7 @@ async fn sign_in_page(
     headers: HeaderMap,
     Query(query): Query<NextQuery>,
 ) -> Answer {
-    sign_in_answer(&door, &headers, Errors::default(), String::new(), &query.path())
+    sign_in_answer(&door, &headers, Errors::default(), String::new(), &query.path()).await
 }
 
 async fn sign_in(
@@ -116,7 +119,7 @@ async fn sign_in(
         errors.add("password", "Enter your password");
     }
     if !errors.is_empty() {
-        return sign_in_answer(&door, &headers, errors, form.user, &next);
+        return sign_in_answer(&door, &headers, errors, form.user, &next).await;
     }
     let password = Secret::new(form.password);
     match door.sign_in.sign_in(&form.user, password, door.token(&headers)).await {
@@ -125,17 +128,17 @@ async fn sign_in(
         Err(SignInError::Refused(_)) => {
             let errors =
                 Errors::one("user", "The user name or the password is not right, or the account is locked");
-            sign_in_answer(&door, &headers, errors, form.user, &next)
+            sign_in_answer(&door, &headers, errors, form.user, &next).await
         }
         Err(error) => {
             let errors = Errors::one("user", told(error)?);
-            let page = sign_in_answer(&door, &headers, errors, form.user, &next)?;
+            let page = sign_in_answer(&door, &headers, errors, form.user, &next).await?;
             Ok((StatusCode::SERVICE_UNAVAILABLE, page).into_response())
         }
     }
 }
 
-fn sign_in_answer(
+async fn sign_in_answer(
     door: &Door,
     headers: &HeaderMap,
     errors: Errors,
@@ -146,6 +149,7 @@ fn sign_in_answer(
         frame: Frame::titled("Sign in", &door.hub, &errors),
         hub: door.hub.to_string(),
         person: door.visitor(headers).map(|(visitor, _)| visitor.name),
+        provider: ProviderView::of(door, next).await,
         user,
         next: next.as_str().to_owned(),
         errors,
@@ -154,9 +158,18 @@ fn sign_in_answer(
     Ok((status, Html(page.render()?)).into_response())
 }
 
-async fn sign_out(State(door): State<Door>, signed: Signed) -> Response {
+async fn sign_out(State(door): State<Door>, signed: Signed) -> Answer {
     door.sign_in.sign_out(signed.token());
-    ([(header::SET_COOKIE, door.no_cookie())], Redirect::to("/sign-in")).into_response()
+    let cookie = [(header::SET_COOKIE, door.no_cookie())];
+    // On a shared screen the next person must not be signed in as this one by a click.
+    let elsewhere = door.sign_in.provider_sign_out().filter(|_| signed.visitor.federated);
+    match elsewhere {
+        Some(to) => {
+            Ok((cookie, onward(&door.hub, "You are signed out here", "Sign out there too", to)?)
+                .into_response())
+        }
+        None => Ok((cookie, Redirect::to("/sign-in")).into_response()),
+    }
 }
 
 async fn lock(State(door): State<Door>, signed: Signed, headers: HeaderMap) -> Redirect {
@@ -173,6 +186,8 @@ struct LockedPage {
     person: String,
     takes_pin: bool,
     keeps_form: bool,
+    /// The provider's name and address, for someone whom it vouches for.
+    provider: Option<(String, String)>,
     csrf: String,
     next: String,
 }
@@ -205,7 +220,9 @@ async fn locked_page(State(door): State<Door>, signed: Signed, Query(query): Que
 fn locked_answer(door: &Door, signed: &Signed, errors: Errors, next: &LocalPath) -> Answer {
     // The account may have changed since the request was let in: the PIN may be spent by now.
     let takes_pin = door.sign_in.visit(signed.token()).is_some_and(|visitor| visitor.takes_pin);
+    let label = door.sign_in.provider_label().filter(|_| signed.visitor.federated);
     let page = LockedPage {
+        provider: label.map(|label| (label.to_owned(), provider::address(next))),
         frame: Frame::titled("Screen locked", &signed.hub, &errors),
         person: signed.visitor.name.clone(),
         takes_pin,
@@ -231,7 +248,10 @@ async fn unlock(State(door): State<Door>, signed: Signed, Form(form): Form<Unloc
         return locked_answer(&door, &signed, errors, &next);
     }
     match door.sign_in.unlock(signed.token(), Secret::new(typed), proof).await {
-        Ok(token) => carry_on(&door, &token, &next).await,
+        Ok(token) => match carry_on(&door, &token).await? {
+            Some(page) => Ok(([(header::SET_COOKIE, door.cookie(&token))], page).into_response()),
+            None => Ok(enter(&door, &token, &next)),
+        },
         Err(error) => {
             let takes_pin = door.sign_in.visit(signed.token()).is_some_and(|visitor| visitor.takes_pin);
             let field = if takes_pin { field } else { "password" };
@@ -241,13 +261,11 @@ async fn unlock(State(door): State<Door>, signed: Signed, Form(form): Form<Unloc
     }
 }
 
-/// After the screen is open again: the form that was sent meanwhile, or the page.
-async fn carry_on(door: &Door, token: &Token, next: &LocalPath) -> Answer {
+/// After the screen is open again: the form that was sent meanwhile, if one was.
+pub(super) async fn carry_on(door: &Door, token: &Token) -> Result<Option<Html<String>>, Failure> {
     let kept = door.sign_in.take_form(token.as_str());
     let visitor = door.sign_in.visit(token.as_str());
-    let (Some(KeptForm { path, body }), Some(visitor)) = (kept, visitor) else {
-        return Ok(enter(door, token, next));
-    };
+    let (Some(KeptForm { path, body }), Some(visitor)) = (kept, visitor) else { return Ok(None) };
     let signed = Signed::new(visitor, door, token);
     let typed = fields(body.into()).await.unwrap_or_default();
     let page = CarryOnPage {
@@ -255,7 +273,7 @@ async fn carry_on(door: &Door, token: &Token, next: &LocalPath) -> Answer {
         path,
         fields: typed.into_iter().filter(|(name, _)| name != "csrf").collect(),
     };
-    Ok(([(header::SET_COOKIE, door.cookie(token))], Html(page.render()?)).into_response())
+    Ok(Some(Html(page.render()?)))
 }
 
 #[derive(Template)]
@@ -325,6 +343,7 @@ struct AccountPage {
     roles: Vec<Role>,
     has_pin: bool,
     takes_pin: bool,
+    federated: bool,
 }
 
 async fn account_page(signed: Signed) -> Answer {
@@ -336,6 +355,7 @@ async fn account_page(signed: Signed) -> Answer {
         roles: visitor.roles.clone(),
         has_pin: visitor.has_pin,
         takes_pin: visitor.takes_pin,
+        federated: visitor.federated,
     };
     Ok(Html(page.render()?).into_response())
 }
@@ -398,6 +418,7 @@ struct PinPage {
     errors: Errors,
     user: String,
     has_pin: bool,
+    federated: bool,
     hint: String,
 }
 
@@ -421,6 +442,7 @@ fn pin_answer(signed: &Signed, errors: Errors) -> Answer {
         frame: StaffFrame::new("Your PIN", signed, "/account/pin").with_errors(&errors),
         user: signed.visitor.user.to_string(),
         has_pin: signed.visitor.has_pin,
+        federated: signed.visitor.federated,
         hint: format!("{PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits, not all the same and not in a row"),
         errors,
     };
@@ -432,7 +454,7 @@ async fn change_pin(State(door): State<Door>, signed: Signed, Form(form): Form<P
     let pin = (form.deed != "remove").then(|| Secret::new(form.pin));
     match door.sign_in.change_pin(signed.token(), Secret::new(form.current), pin).await {
         Ok(()) => Ok(Redirect::to("/account").into_response()),
-        Err(SignInError::UnfitPin(error)) => {
+        Err(error @ (SignInError::UnfitPin(_) | SignInError::NotFresh)) => {
             pin_answer(&signed, Errors::one("pin", sentence(&error.to_string())))
         }
         Err(error) => {
@@ -442,12 +464,19 @@ async fn change_pin(State(door): State<Door>, signed: Signed, Form(form): Form<P
     }
 }
 
-/// Gives the browser its token and sends it to the page; `/` knows everybody's home.
+/// Gives the browser its token and sends it to the page.
 fn enter(door: &Door, token: &Token, next: &LocalPath) -> Response {
-    let home = door.sign_in.visit(token.as_str()).map_or("/", |visitor| home(&visitor));
-    let to = if next.as_str() == "/" { home } else { next.as_str() };
+    let to = going(door, token, next);
     let cookie: [(HeaderName, HeaderValue); 1] = [(header::SET_COOKIE, door.cookie(token))];
-    (cookie, Redirect::to(to)).into_response()
+    (cookie, Redirect::to(&to)).into_response()
+}
+
+/// The page that was wanted; `/` is everybody's own home.
+pub(super) fn going(door: &Door, token: &Token, next: &LocalPath) -> String {
+    if next.as_str() != "/" {
+        return next.as_str().to_owned();
+    }
+    door.sign_in.visit(token.as_str()).map_or("/", |visitor| home(&visitor)).to_owned()
 }
 
 /// Why a proof was not taken, for someone whose session says who they are.

@@ -1,5 +1,6 @@
 //! The portal as a browser meets it, over hubs that are not there.
 
+mod provider;
 mod staff;
 
 use std::sync::Arc;

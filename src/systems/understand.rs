@@ -22,6 +22,7 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
         analyser::FORMAT => analyser::translate_entry(entry),
         analyser::poct1a::FORMAT => analyser::poct1a::translate_entry(entry),
         bars::FORMAT => bars::translate_entry(entry),
+        bars::BOOKED => bars::translate_booked(entry),
         hl7::FORMAT => hl7::translate_entry(entry),
         mesh::FORMAT => mesh::translate_entry(entry),
         mesh::letters::FORMAT => mesh::letters::translate_entry(entry),

@@ -26,6 +26,7 @@ struct Everything {
     broker_port: u16,
     database: Option<Postgres>,
     directory: Directory,
+    looks: usize,
 }
 
 impl Everything {
@@ -43,7 +44,7 @@ impl Everything {
         hub.start_and_wait();
         let mut centre = CentreProgram::prepare(directory.path(), broker_port, &store);
         centre.start();
-        Some(Self { hub, centre, broker: Some(broker), broker_port, database, directory })
+        Some(Self { hub, centre, broker: Some(broker), broker_port, database, directory, looks: 0 })
     }
 
     fn kill(&mut self, victim: Victim) {
@@ -67,6 +68,13 @@ impl Everything {
         self.centre.start();
     }
 
+    /// Has an operator look into the audit trail, which is a line of it; counts those who were answered.
+    fn look(&mut self) {
+        for _ in 0..3 {
+            self.looks += self.hub.ask(&["audit", "show", "1-1"]).len();
+        }
+    }
+
     /// Random rounds of killing one or two of them; returns how often each was killed.
     fn rounds(&mut self, count: u64, entropy: &mut Entropy) -> Vec<(Victim, u64)> {
         let mut victims = vec![Victim::Hub, Victim::Centre, Victim::Broker];
@@ -78,6 +86,7 @@ impl Everything {
             let first = *victims.get(turn).unwrap_or_else(|| entropy.pick(&victims).unwrap());
             let second = *entropy.pick(&victims).unwrap();
             sleep(Duration::from_millis(50 + entropy.below(900)));
+            self.look();
             self.kill(first);
             sleep(Duration::from_millis(entropy.below(300)));
             if first != second {
@@ -144,6 +153,24 @@ fn run(mut everything: Everything, seed: u64) {
     let (some_lost, some_doubled) = (&lost[..lost.len().min(5)], &doubled[..doubled.len().min(5)]);
     assert!(lost.is_empty(), "lost {some_lost:?}\n{}\n{}", everything.hub.said(), everything.centre.said());
     assert!(doubled.is_empty(), "doubled {some_doubled:?}\n{}", everything.hub.said());
+    nobody_looked_unnoticed(&everything);
+}
+
+/// Every look that was answered is on record, nothing in the trail is wrong, and the centre has all of it.
+fn nobody_looked_unnoticed(everything: &Everything) {
+    let looks = everything.looks;
+    let report = &everything.hub.ask(&["audit", "verify"])[0];
+    assert_eq!(report["fault_count"], 0, "{report}\n{}", everything.hub.said());
+    let lines = everything.hub.ask(&["audit", "export"]);
+    let shown = lines.iter().filter(|line| line["deed"] == "audit.show").count();
+    println!("{looks} looks answered, {shown} on record, {} lines", lines.len());
+    assert!(0 < looks && looks <= shown);
+    until("the trail is at the centre", || {
+        sleep(Duration::from_millis(300));
+        let trail = everything.centre.trail("soho");
+        assert_eq!(trail["troubles"].as_array().map(Vec::len), Some(0), "{trail}");
+        looks as u64 <= trail["lines"].as_u64().unwrap()
+    });
 }
 
 /// The entries that one answer of `queue` says wait.

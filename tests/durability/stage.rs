@@ -161,6 +161,16 @@ impl CentreProgram {
         tail(&self.log)
     }
 
+    /// What the centre makes of a hub's audit trail.
+    pub fn trail(&self, hub: &str) -> Value {
+        let output = Command::new(POLYCENTRE)
+            .args(["audit", "verify", "--hub", hub, "--json", "--config"])
+            .arg(&self.config)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Where the centre has each message: for its system and control id, the epochs and numbers.
     pub fn entries(&self) -> BTreeMap<(String, String), Vec<(u64, u64)>> {
         let output = Command::new(POLYCENTRE)

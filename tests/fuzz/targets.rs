@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use polygate::{
+    access,
     codec::{
         bars as codec_bars,
         edifact::{self, Interchange, Segments},
@@ -32,8 +33,9 @@ pub struct Target {
 }
 
 /// One for each codec.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "adastra-case", try_all: adastra_case, take_in: adastra_case },
+    Target { name: "audit", try_all: access::audit::fuzz, take_in: access::audit::fuzz },
     Target { name: "bars", try_all: all_of_bars, take_in: bars },
     Target { name: "cbor", try_all: fuzz::cbor, take_in: fuzz::cbor },
     Target { name: "edifact", try_all: all_of_edifact, take_in: edifact },
@@ -88,8 +90,8 @@ fn bars(data: &[u8]) {
         && let Ok(message) = codec_bars::read(&tree)
     {
         drop(codec_bars::essence(&tree));
-        let service = codec_bars::Service { name: "Hub", id: "1" };
-        drop(codec_bars::accepted(&message, service, Timestamp(0)).to_string());
+        let service = codec_bars::Service { name: "Hub", id: "1", books: false };
+        drop(codec_bars::accepted(&message, service, None, Timestamp(0)).to_string());
     }
     drop(systems_bars::translate_entry(&entry(data)));
 }

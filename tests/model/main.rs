@@ -9,6 +9,7 @@
     reason = "a test tells by panicking, and says how much it explored"
 )]
 
+mod clinics;
 mod simulation;
 mod world;
 
@@ -110,12 +111,33 @@ fn slots_of_a_hub_given_up_for_dead_are_caught() {
     catches("dead hub", Variant::DeadHubResold);
 }
 
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Seeds as below.
+#[test]
+fn a_clinic_and_a_desk_that_book_at_once_end_in_the_same_book() {
+    let (first, count) = (number("POLYGATE_SEED", 0), number("POLYGATE_SEEDS", 2000));
+    let mut total = clinics::Counts::default();
+    for seed in first..first + count {
+        let counts = clinics::run(seed);
+        total.confirmed += counts.confirmed;
+        total.refused += counts.refused;
+        total.theirs += counts.theirs;
+        total.clashes += counts.clashes;
+        total.cuts += counts.cuts;
+        total.told += counts.told;
+    }
+    println!("{count} clinics: {total:?}, the same at the desk");
+    let all = [total.confirmed, total.refused, total.theirs, total.clashes, total.cuts, total.told];
+    assert!(count < 20 || all.iter().all(|happened| 0 < *happened), "{total:?}");
+}
+
 /// Seeds from `POLYGATE_SEED`, and as many as `POLYGATE_SEEDS` says: `POLYGATE_SEED=17 POLYGATE_SEEDS=1 cargo test --test
 /// model polysystems` replays seed 17.
 #[test]
 fn polysystems_that_are_cut_off_book_nothing_twice_and_come_to_rest() {
-    let number =
-        |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
     let (first, count) = (number("POLYGATE_SEED", 0), number("POLYGATE_SEEDS", 1000));
     let mut total = simulation::Counts::default();
     for seed in first..first + count {

@@ -509,10 +509,11 @@ impl Polysystem {
     }
 
     fn work(&mut self, hub: usize, faults: bool) {
-        for Work { appointment, kind } in self.hubs[hub].desk.work(self.now) {
+        for Work { appointment, kind, .. } in self.hubs[hub].desk.work(self.now) {
             let outcome = match kind {
                 WorkKind::Book => self.practice_books(&appointment, faults),
                 WorkKind::Cancel => self.practice_cancels(&appointment),
+                WorkKind::Tell => Outcome::Told(Reference::default()),
                 _ => Outcome::Cancelled,
             };
             // The power may go between the practice's answer and the desk's journal.

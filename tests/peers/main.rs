@@ -9,11 +9,13 @@ mod chart;
 mod support;
 
 mod bars;
+mod bars_schema;
 mod built;
 mod edifact;
 mod facade;
 mod fhir;
 mod hl7v2;
 mod mesh;
+mod oidc;
 mod sender;
 mod xml;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test tells by panicking")]
 
+pub mod bars_desk;
 pub mod canned;
 pub mod fake_broker;
 pub mod hub;

@@ -1,12 +1,12 @@
-//! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing,
-//! reading records. Each prints one number a
-//! line, `NAME VALUE`.
+//! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing, reading records, searching for
+//! what can be booked. Each prints one number a line, `NAME VALUE`.
 
 mod mllp;
 mod mqtt;
 mod parse;
 mod rates;
 mod record;
+mod search;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -35,13 +35,14 @@ fn main() -> ExitCode {
         }
         ["parse"] => parse::all(),
         ["rates"] => rates::all(),
+        ["search"] => search::all(),
         ["record-fill", folder, patients, systems, cached] => {
             record::fill(folder, number(patients), number(systems), number(cached));
         }
         ["record-read", folder, patients] => record::read(folder, number(patients)),
         _ => {
             eprintln!(
-                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS"
+                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS | search"
             );
             return ExitCode::from(2);
         }

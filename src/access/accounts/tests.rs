@@ -122,7 +122,7 @@ fn five_wrong_pins_leave_only_the_password() {
         assert_eq!(attempt(&mut accounts, Proof::Pin, "1111", NOW), Verdict::Wrong { locks: false });
     }
     assert_eq!(attempt(&mut accounts, Proof::Pin, "1111", NOW), Verdict::Wrong { locks: true });
-    let later = NOW.plus(std::time::Duration::from_secs(86_400));
+    let later = NOW.plus(Duration::from_secs(86_400));
     assert_eq!(attempt(&mut accounts, Proof::Pin, "2580", later), Verdict::NoPin);
     assert_eq!(attempt(&mut accounts, Proof::Password, "right password", later), Verdict::Right);
     assert_eq!(attempt(&mut accounts, Proof::Pin, "2580", later), Verdict::Right);
@@ -154,6 +154,26 @@ fn a_one_time_password_takes_no_pin_beside_it() {
     let mut accounts = accounts().after(reset, NOW).unwrap();
     assert!(accounts.get(&joy()).unwrap().must_change());
     assert_eq!(attempt(&mut accounts, Proof::Pin, "2580", NOW), Verdict::NoPin);
+}
+
+#[test]
+fn a_one_time_password_opens_for_72_hours() {
+    let reset = Command::SetPassword { user: joy(), password: hash("one-time"), must_change: true };
+    let mut accounts = accounts().after(reset, NOW).unwrap();
+    let after = |hours: u64| NOW.plus(Duration::from_secs(3600 * hours));
+    assert_eq!(attempt(&mut accounts, Proof::Password, "one-time", after(71)), Verdict::Right);
+    for text in ["one-time", "guess"] {
+        assert_eq!(attempt(&mut accounts, Proof::Password, text, after(72)), Verdict::Over);
+    }
+    let chosen = Command::SetPassword { user: joy(), password: hash("own choice"), must_change: false };
+    accounts = accounts.after(chosen, NOW).unwrap();
+    assert_eq!(attempt(&mut accounts, Proof::Password, "own choice", after(10_000)), Verdict::Right);
+}
+
+#[test]
+fn no_local_account_looks_like_a_providers() {
+    let added = Accounts::default().after(add("oidc-joy", "Joy", &[Role::Reception]), NOW);
+    assert_eq!(added, Err(Refusal::Reserved));
 }
 
 #[test]

@@ -319,14 +319,8 @@ async fn follow(name: &str, hub: &Arc<Hub>, person: &Person, specimen: &str, sha
 
 async fn is_in_record(hub: &Arc<Hub>, patient: NhsNumber, specimen: &str) -> bool {
     let (hub, specimen) = (Arc::clone(hub), specimen.to_owned());
-    let purpose = Purpose { by: "demonstration".to_owned(), reason: Reason::Demonstration };
-    let looked = tokio::task::spawn_blocking(move || {
-        let record = hub.one_record(&patient, &purpose).ok()?;
-        let results = record.sections.iter().filter(|(kind, _)| *kind == ItemKind::Result);
-        let mut items = results.flat_map(|(_, items)| items);
-        items.find(|item| item.fields.get("specimen").is_some_and(|of| *of == specimen)).map(|_| ())
-    });
-    looked.await.ok().flatten().is_some()
+    let looked = tokio::task::spawn_blocking(move || hub.has_result(&patient, &specimen));
+    looked.await.unwrap_or(false)
 }
 
 /// Of those whose blood the analyser gets, every other is with the second practice.
@@ -336,8 +330,7 @@ fn sampled(number: u64) -> Person {
 
 async fn is_known(hub: &Arc<Hub>, person: &Person) -> bool {
     let (hub, number) = (Arc::clone(hub), person.nhs_number);
-    let purpose = Purpose { by: "demonstration".to_owned(), reason: Reason::Demonstration };
-    let looked = tokio::task::spawn_blocking(move || hub.one_record(&number, &purpose).is_ok());
+    let looked = tokio::task::spawn_blocking(move || hub.knows(&number));
     looked.await.unwrap_or(false)
 }
 

@@ -3,8 +3,8 @@
 use crate::domain::booking::Owner;
 
 use super::{
-    ASKED_MAX, Act, Appointment, AppointmentId, Asked, Desk, HubId, KEPT_MS, REQUESTS_MAX, Remembered, Said,
-    Standing, TICKETS_MAX, Timestamp, TokenEvent,
+    ASKED_MAX, Act, Appointment, AppointmentId, Asked, Attendance, Desk, HubId, KEPT_MS, REQUESTS_MAX,
+    Remembered, Said, Standing, TICKETS_MAX, Timestamp, TokenEvent,
 };
 
 /// Something that an act should not have said. It is shown to operators; what it touches is sold by nobody.
@@ -29,9 +29,9 @@ impl Desk {
     /// Takes in an act of this hub, once it is durable.
     pub fn apply(&mut self, act: &Act) -> Vec<Trouble> {
         let from = self.hub.clone();
-        self.spoken = act.place.number;
+        self.spoken = self.spoken.max(act.place.number);
         self.remember(act);
-        act.said.iter().filter_map(|said| self.take(&from, act.at, said)).collect()
+        act.said.iter().filter_map(|said| self.take(&from, act, said)).collect()
     }
 
     /// Takes in what another hub, or the centre, has decided, if it is the next of its acts. `jump` says that what lies
@@ -46,7 +46,7 @@ impl Desk {
             _ => {}
         }
         self.heard.insert(from.clone(), (act.place, act.at));
-        Heard::New(act.said.iter().filter_map(|said| self.take(from, act.at, said)).collect())
+        Heard::New(act.said.iter().filter_map(|said| self.take(from, act, said)).collect())
     }
 
     /// Forgets what has been over for long. Slots before `now` are never sold again, so nothing is lost by it.
@@ -56,6 +56,10 @@ impl Desk {
         let appointments = &self.appointments;
         self.attendance.retain(|id, _| appointments.contains_key(id));
         self.unsettled.retain(|id| appointments.contains_key(id));
+        self.by_reference.retain(|_, id| appointments.contains_key(id));
+        self.tellings.retain(|id, _| appointments.contains_key(id));
+        self.first_words.retain(|id, _| appointments.contains_key(id));
+        self.said_there.retain(|id, spoken| appointments.contains_key(id) || since < spoken.latest());
         let two_days_ago = Timestamp(now.0.saturating_sub(2 * 24 * 60 * 60 * 1000));
         self.tickets.retain(|_, ticket| two_days_ago < ticket.taken);
         self.elsewhere.forget_before(since);
@@ -86,21 +90,26 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, from: &HubId, at: Timestamp, said: &Said) -> Option<Trouble> {
+    fn take(&mut self, from: &HubId, act: &Act, said: &Said) -> Option<Trouble> {
         match said {
             Said::Token(event) if *from == self.hub => return self.take_own_token(event),
             Said::Token(event) => self.take_word(from, event),
-            Said::Appointment(appointment) => return self.take_appointment(from, appointment),
+            Said::Appointment(appointment) => return self.take_appointment(from, act, appointment),
             // What is asked of this hub comes as a request, and is answered for here.
             Said::Pending(appointment) if appointment.hub == self.hub && *from != self.hub => {}
             Said::Pending(appointment) => self.take_pending(appointment),
             Said::Attendance { appointment, attendance } => {
-                let newest = self.attendance.entry(*appointment).or_insert((at, *attendance));
-                if newest.0 <= at {
-                    *newest = (at, *attendance);
+                let before = self.appointments.get(appointment).map(|known| known.attendance);
+                self.take_attendance(act.at, *appointment, *attendance);
+                if let Some(before) = before {
+                    self.note_attendance(from, act, *appointment, before);
                 }
-                self.show_attendance(*appointment);
             }
+            Said::Heard { .. } => self.take_heard(from, said),
+            Said::Told { appointment, from: of, place } if *from == self.hub => {
+                self.strike_out(*appointment, of, *place);
+            }
+            Said::Told { .. } => {}
             Said::Waiting(waiting) => drop(self.waiting.insert(waiting.id, (**waiting).clone())),
             Said::WaitsNoLonger { waiting } => drop(self.waiting.remove(waiting)),
             // Tickets and tasks are the business of the hub where they are.
@@ -127,6 +136,11 @@ impl Desk {
                 self.pleases.insert(*request);
                 while REQUESTS_MAX < self.pleases.len() {
                     self.pleases.pop_first();
+                }
+            }
+            Said::Asking { life } => {
+                if *from == self.hub {
+                    self.life = Some(*life);
                 }
             }
             Said::Allot { .. } | Said::WantBack { .. } | Said::NotGranted { .. } | Said::Known { .. } => {}
@@ -165,7 +179,7 @@ impl Desk {
         }
     }
 
-    fn take_appointment(&mut self, from: &HubId, appointment: &Appointment) -> Option<Trouble> {
+    fn take_appointment(&mut self, from: &HubId, act: &Act, appointment: &Appointment) -> Option<Trouble> {
         if appointment.hub != *from {
             return Some(Trouble {
                 words: format!("{from} has spoken of an appointment that {} answers for", appointment.hub),
@@ -177,8 +191,21 @@ impl Desk {
             known.visit = known.visit.or(pending.visit);
             known.replaces = known.replaces.or(pending.replaces);
         }
+        self.note_words(from, act, &known);
+        if *from == self.hub {
+            self.note_answer(act, &known);
+        }
         self.put(&known);
         None
+    }
+
+    /// The newest counts, whoever says it.
+    pub(super) fn take_attendance(&mut self, at: Timestamp, id: AppointmentId, attendance: Attendance) {
+        let newest = self.attendance.entry(id).or_insert((at, attendance));
+        if newest.0 <= at {
+            *newest = (at, attendance);
+        }
+        self.show_attendance(id);
     }
 
     fn take_pending(&mut self, appointment: &Appointment) {
@@ -192,19 +219,35 @@ impl Desk {
     }
 
     fn put(&mut self, appointment: &Appointment) {
-        let open = match &appointment.standing {
-            Standing::Provisional { .. } => true,
-            Standing::Cancelled(cancellation) => !cancellation.told,
-            Standing::Firm | Standing::Confirmed(_) => appointment.replaces.is_some(),
-            Standing::Failed { .. } => false,
+        let reference = match &appointment.standing {
+            Standing::Confirmed(reference) => Some(reference),
+            Standing::Cancelled(cancellation) => cancellation.reference.as_ref(),
+            Standing::Provisional { .. } | Standing::Firm | Standing::Failed { .. } => None,
         };
-        if open {
-            self.unsettled.insert(appointment.id);
-        } else {
-            self.unsettled.remove(&appointment.id);
+        if let Some(reference) = reference.filter(|reference| !reference.id.is_empty()) {
+            self.by_reference.insert((appointment.system.clone(), reference.id.clone()), appointment.id);
         }
         self.appointments.insert(appointment.id, appointment.clone());
+        self.forget_tellings(appointment.id);
+        self.sort_out(appointment.id);
         self.show_attendance(appointment.id);
+    }
+
+    /// Whether anything is still to be done for an appointment.
+    pub(super) fn sort_out(&mut self, id: AppointmentId) {
+        let open = self.appointments.get(&id).is_some_and(|appointment| match &appointment.standing {
+            Standing::Provisional { .. } => true,
+            Standing::Cancelled(cancellation) => !cancellation.told,
+            Standing::Firm | Standing::Confirmed(_) => {
+                appointment.replaces.is_some() || self.tellings.contains_key(&id)
+            }
+            Standing::Failed { .. } => false,
+        });
+        if open {
+            self.unsettled.insert(id);
+        } else {
+            self.unsettled.remove(&id);
+        }
     }
 
     fn show_attendance(&mut self, id: AppointmentId) {

@@ -10,7 +10,7 @@ use crate::domain::{
 
 use super::{
     APPOINTMENTS_MAX, Act, Appointment, AppointmentId, Asked, Desk, HubId, RequestId, Said, SlotId, Standing,
-    TASKS_MAX, Task, Ticket, Timestamp, WAITING_MAX, WaitingPerson,
+    TASKS_MAX, Task, Ticket, Timestamp, TokenEvent, WAITING_MAX, WaitingPerson,
 };
 pub use crate::booking::search::OWN_BOOK;
 use crate::booking::{act::ActPlace, token::TokenState};
@@ -303,7 +303,11 @@ impl Desk {
             return vec![Said::Please { of, request, deed: Box::new(deed) }];
         }
         let mut said = Vec::new();
+        let mut handed_on = Vec::new();
         if let Ok(token) = self.ledger.free(old.id) {
+            if let TokenEvent::Freed { slots, .. } = &token {
+                handed_on = self.handed_on(old.id, slots);
+            }
             said.push(Said::Token(token));
         }
         let mut cancelled = old.clone();
@@ -322,7 +326,10 @@ impl Desk {
             reference,
         });
         note(&mut cancelled, situation, "Cancelled");
-        said.extend(self.named_waiters(situation, request, old));
+        if handed_on.is_empty() {
+            said.extend(self.named_waiters(situation, request, old));
+        }
+        said.extend(handed_on);
         said.push(Said::Appointment(Box::new(cancelled)));
         said
     }

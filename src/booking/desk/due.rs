@@ -1,12 +1,12 @@
 //! What is still to be done for appointments with the systems and hubs that answer for them, and what comes of it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::domain::booking::{CancelledBy, Deed, OfferKey, Person, Reference, TaskKind, WhyProvisional};
 
 use super::{
     Act, Appointment, AppointmentId, Desk, HubId, RequestId, SOMEBODY_WAS_FIRST, Said, Situation, SlotId,
-    Standing, TASKS_MAX, Task, Timestamp,
+    Standing, TASKS_MAX, Task, Timestamp, ToTell,
     decide::{OWN_BOOK, note},
 };
 use crate::booking::act::ActPlace;
@@ -21,10 +21,12 @@ const WORK_MAX: usize = 100;
 /// Something to be done outside the desk.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Work {
-    /// For which appointment, as it is now.
+    /// For which appointment, as it is now; what is to be booked, in the words in which it was first asked for.
     pub appointment: Appointment,
     /// What.
     pub kind: WorkKind,
+    /// What its system is to be told, if that is it.
+    pub news: Option<ToTell>,
 }
 
 /// Sorts of work.
@@ -34,6 +36,8 @@ pub enum WorkKind {
     Book,
     /// Cancel it there.
     Cancel,
+    /// Tell it there what has changed.
+    Tell,
     /// The slots that were asked of the centre are this hub's now: confirm it.
     Confirm,
     /// It is sure, so the one it takes the place of is let go.
@@ -49,6 +53,8 @@ pub enum Outcome {
     Booked(Reference),
     /// It does not stand there any more.
     Cancelled,
+    /// Its system knows of what it was told, and has it under this name and version; empty if it does not say.
+    Told(Reference),
     /// Its system says no, for good.
     Refused {
         /// Why, in plain words.
@@ -64,17 +70,23 @@ pub enum Outcome {
 impl Desk {
     /// What is to be done now, most urgent first; at most 100 pieces.
     pub fn work(&self, now: Timestamp) -> Vec<Work> {
-        let mut work: Vec<Work> = self
-            .unsettled
-            .iter()
+        self.work_besides(now, &BTreeSet::new())
+    }
+
+    /// The same, and none of it for those that are `waiting`.
+    pub fn work_besides(&self, now: Timestamp, waiting: &BTreeSet<AppointmentId>) -> Vec<Work> {
+        let unsettled = self.unsettled.iter().filter(|id| !waiting.contains(id));
+        let mut due: Vec<(&Appointment, WorkKind)> = unsettled
             .filter_map(|id| self.appointments.get(id))
-            .filter_map(|appointment| {
-                Some(Work { kind: self.work_for(appointment, now)?, appointment: appointment.clone() })
-            })
+            .filter_map(|appointment| Some((appointment, self.work_for(appointment, now)?)))
             .collect();
-        work.sort_by_key(|work| (work.appointment.start, work.appointment.id));
-        work.truncate(WORK_MAX);
-        work
+        due.sort_by_key(|(appointment, _)| (appointment.start, appointment.id));
+        due.truncate(WORK_MAX);
+        let work = due.into_iter().map(|(appointment, kind)| {
+            let news = if kind == WorkKind::Tell { self.to_tell(appointment.id).cloned() } else { None };
+            Work { appointment: self.as_first_asked(appointment), kind, news }
+        });
+        work.collect()
     }
 
     /// Requests of other hubs that wait for this one's answer.
@@ -89,9 +101,13 @@ impl Desk {
                 (appointment.made_at == self.hub || self.own(appointment)).then_some(WorkKind::GiveUp)
             }
             Standing::Firm | Standing::Confirmed(_) => {
-                let old = appointment.replaces.and_then(|old| self.appointments.get(&old))?;
-                let asked = self.pleases.contains(&cancelling(appointment, old));
-                (appointment.made_at == self.hub && old.stands() && !asked).then_some(WorkKind::LetGo)
+                let old = appointment.replaces.and_then(|old| self.appointments.get(&old));
+                let to_let_go = old.is_some_and(|old| {
+                    let asked = self.pleases.contains(&cancelling(appointment, old));
+                    appointment.made_at == self.hub && old.stands() && !asked
+                });
+                let to_tell = self.own(appointment) && self.to_tell(appointment.id).is_some();
+                to_let_go.then_some(WorkKind::LetGo).or(to_tell.then_some(WorkKind::Tell))
             }
             _ if !self.own(appointment) => None,
             Standing::Provisional { why: WhyProvisional::OwnedElsewhere, .. } => {
@@ -120,6 +136,7 @@ impl Desk {
             Some(appointment) => match kind {
                 WorkKind::Book => self.booked(situation, appointment, outcome, announced),
                 WorkKind::Cancel => self.cancelled(situation, appointment, outcome),
+                WorkKind::Tell => self.told(situation, appointment, outcome),
                 WorkKind::Confirm => self.confirmed_here(situation, appointment),
                 WorkKind::LetGo => self.let_go_replaced(situation, appointment),
                 WorkKind::GiveUp => {
@@ -201,9 +218,10 @@ impl Desk {
                 vec![Said::Appointment(Box::new(changed))]
             }
             (Outcome::Booked(reference), Standing::Provisional { .. }) => {
-                changed.standing = Standing::Confirmed(reference.clone());
+                let (reference, mut said) = self.named(appointment, reference);
+                changed.standing = Standing::Confirmed(reference);
                 note(&mut changed, situation, "Confirmed by its system");
-                let mut said = vec![Said::Appointment(Box::new(changed))];
+                said.push(Said::Appointment(Box::new(changed)));
                 said.extend(self.let_go_replaced(situation, appointment));
                 said
             }
@@ -222,7 +240,7 @@ impl Desk {
     }
 
     /// The second half of a move: the new appointment is sure, so the old one is let go.
-    fn let_go_replaced(&self, situation: Situation<'_>, new: &Appointment) -> Vec<Said> {
+    pub(super) fn let_go_replaced(&self, situation: Situation<'_>, new: &Appointment) -> Vec<Said> {
         let old = new.replaces.and_then(|old| self.appointments.get(&old)).filter(|old| old.stands());
         old.map_or_else(Vec::new, |old| {
             let name = cancelling(new, old);
@@ -235,9 +253,15 @@ impl Desk {
         let Standing::Cancelled(cancellation) = &mut changed.standing else { return Vec::new() };
         cancellation.told = true;
         match outcome {
+            // What it has cancelled itself, it need not cancel again.
+            Outcome::Refused { .. } if self.is_cancelled_there(appointment.id) => {
+                vec![Said::Appointment(Box::new(changed))]
+            }
             Outcome::Cancelled => {
                 note(&mut changed, situation, "Its system has cancelled it too");
-                vec![Said::Appointment(Box::new(changed))]
+                let mut said = vec![Said::Appointment(Box::new(changed))];
+                said.extend(self.stood_meanwhile(situation, appointment));
+                said
             }
             Outcome::Refused { words } => {
                 note(&mut changed, situation, "Its system does not cancel it");
@@ -254,7 +278,7 @@ impl Desk {
                 said.extend(self.task(situation, key, kind, person, &words, Some(appointment.id)));
                 said
             }
-            Outcome::Booked(_) | Outcome::Again { .. } => Vec::new(),
+            Outcome::Booked(_) | Outcome::Told(_) | Outcome::Again { .. } => Vec::new(),
         }
     }
 
@@ -293,6 +317,7 @@ impl Desk {
         let changed = Box::new(changed);
         let mut said =
             vec![if self.own(appointment) { Said::Appointment(changed) } else { Said::Pending(changed) }];
+        said.extend(self.left_to_another(appointment));
         let rest = self.appointments.values().filter(|other| {
             appointment.visit.is_some()
                 && other.visit == appointment.visit
@@ -318,7 +343,7 @@ impl Desk {
         said
     }
 
-    fn task(
+    pub(super) fn task(
         &self,
         situation: Situation<'_>,
         key: u128,

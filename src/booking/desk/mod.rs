@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     booking::{
-        Appointment, AppointmentId, Attendance, Deed, Done, OfferKey, RequestId, SlotId, Standing, Task,
-        Ticket, WaitingPerson,
+        Appointment, AppointmentId, Attendance, Deed, Done, Needs, OfferKey, RequestId, SlotId, Standing,
+        Task, TaskKind, Ticket, WaitingPerson,
     },
     ids::HubId,
     time::Timestamp,
@@ -22,15 +22,21 @@ use super::{
 
 mod allot;
 mod apply;
+mod claim;
 mod decide;
 mod due;
 mod elsewhere;
+mod heed;
+mod tell;
 
 use elsewhere::Elsewhere;
+use heed::Spoken;
+use tell::Words;
 
 pub use apply::{Heard, Trouble};
 pub use decide::{OWN_BOOK, Resolve, Situation};
 pub use due::{Outcome, Work, WorkKind};
+pub use tell::{News, ToTell};
 
 /// Appointments known at once, of all hubs; a hub books some 500 a day, and they are kept for 35 days after.
 pub const APPOINTMENTS_MAX: usize = 200_000;
@@ -71,10 +77,25 @@ pub struct Desk {
     catalogues: BTreeMap<HubId, Catalogue>,
     /// How many acts this desk has put down.
     spoken: u64,
+    /// Under which name it has asked whether it is the first, if it has.
+    #[serde(default)]
+    life: Option<u64>,
     /// How far each other hub, and the centre, was heard, and when by its own clock.
     heard: BTreeMap<HubId, (ActPlace, Timestamp)>,
     /// What was said of slots that move between hubs, this hub's own words included.
     elsewhere: Elsewhere,
+    /// How other systems name appointments that are in their books.
+    #[serde(default)]
+    by_reference: BTreeMap<(String, String), AppointmentId>,
+    /// What those systems were last heard to say of each.
+    #[serde(default)]
+    said_there: BTreeMap<AppointmentId, Spoken>,
+    /// What they are still to be told.
+    #[serde(default)]
+    tellings: BTreeMap<AppointmentId, VecDeque<ToTell>>,
+    /// The words in which appointments were asked for that were amended before they were confirmed.
+    #[serde(default)]
+    first_words: BTreeMap<AppointmentId, Words>,
 }
 
 /// What became of a request.
@@ -103,8 +124,13 @@ impl Desk {
             requests_in_order: VecDeque::new(),
             catalogues: BTreeMap::new(),
             spoken: 0,
+            life: None,
             heard: BTreeMap::new(),
             elsewhere: Elsewhere::default(),
+            by_reference: BTreeMap::new(),
+            said_there: BTreeMap::new(),
+            tellings: BTreeMap::new(),
+            first_words: BTreeMap::new(),
         }
     }
 
@@ -135,12 +161,20 @@ impl Desk {
 
     /// Where the next act stands, if it is this one.
     pub fn next_place(&self, act: &Act) -> ActPlace {
+        if act.said.iter().any(|said| matches!(said, Said::Asking { .. })) {
+            return ActPlace::QUESTION;
+        }
         let began = act.said.iter().filter_map(|said| match said {
             Said::Token(TokenEvent::Began { incarnation }) => Some(*incarnation),
             _ => None,
         });
         let incarnation = began.max().unwrap_or(0).max(self.ledger.incarnation());
         ActPlace { incarnation, number: self.spoken + 1 }
+    }
+
+    /// Under which name this desk has asked whether it is the first of its hub, if it has.
+    pub const fn life(&self) -> Option<u64> {
+        self.life
     }
 
     /// One appointment.

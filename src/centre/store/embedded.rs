@@ -14,6 +14,7 @@ use crate::{
     booking::act::ACT_KIND,
     codec::cbor,
     domain::{
+        audit::CHECKPOINT_KIND,
         entry::{Absent, BatchEntry, Receipt, Refused, WIRE_VERSION},
         ids::{Class, Epoch, HubId, Sequence},
         time::Timestamp,
@@ -221,6 +222,29 @@ impl Embedded {
         list(&shared, filter, each)
     }
 
+    /// See [`super::Store::checkpoints`].
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn checkpoints(&self, hub: &HubId, each: impl FnMut(&[u8]) -> bool) -> Result<(), StoreError> {
+        checkpoints(self.journal.shared(), hub, each)
+    }
+
+    /// The same for a store that another process may have open.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn checkpoints_of(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        hub: &HubId,
+        each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let opened = open_for_reading(disk, directory);
+        let shared = opened.map_err(|error| StoreError(format!("{}: {error}", directory.display())))?;
+        checkpoints(&shared, hub, each)
+    }
+
     /// Looks after the log's disk; to be called each second.
     ///
     /// # Errors
@@ -378,6 +402,17 @@ fn list(
             patient: entry.patient,
             received_at: stored.received,
         })
+    })
+}
+
+fn checkpoints(
+    shared: &Arc<Shared>,
+    hub: &HubId,
+    mut each: impl FnMut(&[u8]) -> bool,
+) -> Result<(), StoreError> {
+    each_stored(shared, |stored| {
+        let entry = stored.entry.filter(|entry| stored.hub == *hub && entry.kind == CHECKPOINT_KIND);
+        entry.and_then(|entry| entry.raw).is_none_or(|raw| each(&raw))
     })
 }
 

@@ -78,9 +78,14 @@ pub struct ActCursor {
 }
 
 impl ActCursor {
-    /// Whether a hub's class of bookings has an epoch before this one; any at all if none is named.
-    pub fn has_earlier(&self, hub: &HubId, than: Option<Epoch>) -> bool {
-        self.streams.keys().any(|(known, epoch)| known == hub && than.is_none_or(|than| *epoch < than))
+    #[cfg(test)]
+    pub(in crate::centre) fn note(&mut self, hub: &HubId, epoch: Epoch) {
+        self.streams.entry((hub.clone(), epoch)).or_insert(0);
+    }
+
+    /// The epochs of a hub's class of bookings.
+    pub fn epochs<'a>(&'a self, hub: &'a HubId) -> impl Iterator<Item = Epoch> + 'a {
+        self.streams.keys().filter(move |(known, _)| known == hub).map(|(_, epoch)| *epoch)
     }
 }
 
@@ -184,6 +189,22 @@ impl Store {
         match self {
             Self::Embedded(store) => Ok(store.acts(cursor).await),
             Self::Postgres(store) => store.acts(cursor, since).await,
+        }
+    }
+
+    /// Gives out what a hub's checkpoints of its audit trail carry, oldest first as far as the store knows, until `each`
+    /// returns false.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn checkpoints(
+        &self,
+        hub: &HubId,
+        each: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.checkpoints(hub, each),
+            Self::Postgres(store) => store.checkpoints(hub, each).await,
         }
     }
 

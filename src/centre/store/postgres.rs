@@ -13,6 +13,7 @@ use tokio_postgres::{Error, IsolationLevel, NoTls, Row, types::ToSql};
 
 use crate::booking::act::ACT_KIND;
 use crate::domain::{
+    audit::CHECKPOINT_KIND,
     entry::{AbsentReason, Receipt, Refused, WIRE_VERSION},
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
     time::{ClockQuality, Timestamp},
@@ -171,6 +172,31 @@ impl Postgres {
             if let Some(entry) = stored_entry(&row)
                 && !each(entry)
             {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`super::Store::checkpoints`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn checkpoints(
+        &self,
+        hub: &HubId,
+        mut each: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<(), StoreError> {
+        use futures_util::TryStreamExt;
+        let client = self.pool.get().await.map_err(failed)?;
+        let query = "SELECT raw FROM entry WHERE hub = $1 AND class = $2 AND kind = $3 AND raw IS NOT NULL \
+                     ORDER BY epoch, seq";
+        let (hub, class) = (hub.as_str(), class_number(Class::Activity));
+        let parameters: [&(dyn ToSql + Sync); 3] = [&hub, &class, &CHECKPOINT_KIND];
+        let rows = client.query_raw(query, parameters).await.map_err(failed)?;
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            if !each(row.get(0)) {
                 break;
             }
         }

@@ -2,12 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::{codec::fhir::Moment, domain::time::Timestamp};
+use crate::{
+    codec::fhir::Moment,
+    domain::{
+        booking::{Appointment, Standing},
+        time::Timestamp,
+    },
+};
 
 use super::{
-    DEFINITIONS, EVENTS, NHS_NUMBER, REASONS, SERVICE_ID,
+    DEFINITIONS, EVENTS, NHS_NUMBER, REASONS, SERVICE_ID, appointments,
     id::derived,
     message::{Deed, Event, Message, TAKEN},
+    query::Include,
 };
 
 const CORE_BUNDLE: &str = "https://fhir.nhs.uk/StructureDefinition/BARSBundleMessage";
@@ -16,6 +23,10 @@ const VERSION: &str = "1.4.0";
 /// What senders are told of a request: it is kept, and nobody has confirmed it.
 const KEPT: &str = "The request has been recorded. It does not hold a slot until the service confirms it.";
 
+/// What they are told of an appointment that stands, and of one that does not any more.
+const BOOKED: &str = "The appointment is booked.";
+const OFF: &str = "The appointment is cancelled.";
+
 /// Who answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
@@ -23,10 +34,18 @@ pub struct Service<'a> {
     pub name: &'a str,
     /// The service's id in the Directory of Services.
     pub id: &'a str,
+    /// Whether slots can be booked here, not only asked for.
+    pub books: bool,
 }
 
-/// The answer to a message that is durable: a MessageHeader, what became of the focus, and a word on it.
-pub fn accepted(message: &Message<'_>, service: Service<'_>, now: Timestamp) -> Value {
+/// The answer to a message that is durable: a MessageHeader, what became of the focus, and a word on it. `booked` is the
+/// appointment that the message made, changed or ended, if it did.
+pub fn accepted(
+    message: &Message<'_>,
+    service: Service<'_>,
+    booked: Option<&Appointment>,
+    now: Timestamp,
+) -> Value {
     let name = |what: &str| format!("urn:uuid:{}", derived(&[what, message.id]));
     let (header, note, moment) = (name("header"), name("note"), now.to_string());
     let us = name("us");
@@ -44,6 +63,14 @@ pub fn accepted(message: &Message<'_>, service: Service<'_>, now: Timestamp) -> 
         "focus": [{ "reference": message.focus_reference }],
     });
     let about = name("patient");
+    let (became, word) = match booked {
+        None => (focus(message, &moment, &about), KEPT),
+        Some(booked) => {
+            let mut became = appointments::appointment(booked);
+            became["participant"][0]["actor"] = json!({ "reference": about });
+            (became, if matches!(booked.standing, Standing::Cancelled(_)) { OFF } else { BOOKED })
+        }
+    };
     let entry = |full_url: &str, resource: Value| json!({ "fullUrl": full_url, "resource": resource });
     json!({
         "resourceType": "Bundle",
@@ -53,17 +80,17 @@ pub fn accepted(message: &Message<'_>, service: Service<'_>, now: Timestamp) -> 
         "timestamp": moment,
         "entry": [
             entry(&header, header_resource),
-            entry(message.focus_reference, focus(message, &moment, &about)),
+            entry(message.focus_reference, became),
             entry(&about, patient(message)),
             entry(&us, json!({ "resourceType": "Organization", "id": bare(&us), "name": service.name })),
-            entry(&note, kept(&note)),
+            entry(&note, told(&note, word)),
         ],
     })
 }
 
 /// What this receiver can do: `/metadata`.
-pub fn capabilities(name: &str, now: Timestamp) -> Value {
-    let day = now.to_string();
+pub fn capabilities(service: Service<'_>, now: Timestamp) -> Value {
+    let (name, day) = (service.name, now.to_string());
     let supported =
         TAKEN.map(|(name, ..)| json!({ "mode": "receiver", "definition": format!("{DEFINITIONS}{name}") }));
     json!({
@@ -81,11 +108,7 @@ pub fn capabilities(name: &str, now: Timestamp) -> Value {
         "format": ["json"],
         "rest": [{
             "mode": "server",
-            "resource": [{
-                "type": "MessageDefinition",
-                "interaction": [{ "code": "search-type" }],
-                "searchParam": [{ "name": "context", "type": "token" }],
-            }],
+            "resource": resources(service.books),
             "operation": [{
                 "name": "process-message",
                 "definition": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
@@ -93,6 +116,32 @@ pub fn capabilities(name: &str, now: Timestamp) -> Value {
         }],
         "messaging": [{ "supportedMessage": supported }],
     })
+}
+
+fn resources(books: bool) -> Value {
+    let mut resources = vec![json!({
+        "type": "MessageDefinition",
+        "interaction": [{ "code": "search-type" }],
+        "searchParam": [{ "name": "context", "type": "token" }],
+    })];
+    if books {
+        resources.push(json!({
+            "type": "Slot",
+            "interaction": [{ "code": "search-type" }],
+            "searchInclude": Include::ALL.map(|(_, words)| words),
+            "searchParam": [
+                { "name": "status", "type": "token" },
+                { "name": "start", "type": "date" },
+                { "name": "Schedule.actor:HealthcareService", "type": "reference" },
+            ],
+        }));
+        resources.push(json!({
+            "type": "Appointment",
+            "interaction": [{ "code": "read" }, { "code": "search-type" }],
+            "searchParam": [{ "name": "patient:identifier", "type": "token" }],
+        }));
+    }
+    Value::Array(resources)
 }
 
 /// The messages that a service takes: `/MessageDefinition`. `url` is the request's own.
@@ -115,6 +164,11 @@ pub fn definitions(service: Service<'_>, url: &str, now: Timestamp) -> Value {
 fn definition(service: Service<'_>, name: &str, event: Event, cancels: bool, id: &str) -> Value {
     let (event_code, focus) = (event.request(), event.resource());
     let words = if cancels { "cancelled" } else { "requested" };
+    let needed = |kind: &str| json!({ "code": kind, "min": 1, "max": "1" });
+    let mut resources = ["MessageHeader", focus, "Patient"].map(needed).to_vec();
+    if service.books && event == Event::Booking && !cancels {
+        resources.push(json!({ "code": "Slot", "min": 1, "max": "*" }));
+    }
     json!({
         "resourceType": "MessageDefinition",
         "id": id,
@@ -127,11 +181,7 @@ fn definition(service: Service<'_>, name: &str, event: Event, cancels: bool, id:
             "code": { "system": "http://terminology.hl7.org/CodeSystem/usage-context-type", "code": "venue" },
             "valueCodeableConcept": { "coding": [{ "system": SERVICE_ID, "code": service.id }] },
         }],
-        "focus": [
-            { "code": "MessageHeader", "min": 1, "max": "1" },
-            { "code": focus, "min": 1, "max": "1" },
-            { "code": "Patient", "min": 1, "max": "1" },
-        ],
+        "focus": resources,
     })
 }
 
@@ -168,11 +218,11 @@ fn patient(message: &Message<'_>) -> Value {
     patient
 }
 
-fn kept(name: &str) -> Value {
+fn told(name: &str, word: &str) -> Value {
     json!({
         "resourceType": "OperationOutcome",
         "id": bare(name),
-        "issue": [{ "severity": "information", "code": "informational", "diagnostics": KEPT }],
+        "issue": [{ "severity": "information", "code": "informational", "diagnostics": word }],
     })
 }
 

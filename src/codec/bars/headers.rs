@@ -24,6 +24,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Heard {
     /// The service that the request is for: an id in the Directory of Services.
     pub service: String,
+    /// The organisation that asks, by the code it gives itself: its proxy says who it is.
+    pub organisation: String,
 }
 
 /// Reads and checks the headers; `header` looks one up by its name in lower case. `use-context` is for the proxy's
@@ -49,12 +51,12 @@ pub fn heard<'a>(header: impl Fn(&str) -> Option<&'a str>, services: &[String]) 
     if !services.iter().any(|ours| ours == part("value")) {
         return Err(Refusal::not_found("NHSD-Target-Identifier names a service that is not here"));
     }
-    described(header("nhsd-end-user-organisation"), &["Organization"], END_USER)?;
+    let organisation = described(header("nhsd-end-user-organisation"), &["Organization"], END_USER)?;
     described(header("nhsd-requesting-software"), &["Device"], SOFTWARE)?;
     if let Some(practitioner) = header("nhsd-requesting-practitioner") {
         described(Some(practitioner), &["PractitionerRole", "Practitioner"], PRACTITIONER)?;
     }
-    Ok(Heard { service: part("value").to_owned() })
+    Ok(Heard { service: part("value").to_owned(), organisation })
 }
 
 /// Whether an answer in FHIR JSON of this major version is one the client takes; a client that does not say takes any.
@@ -85,16 +87,18 @@ const PRACTITIONER: Words = [
     "NHSD-Requesting-Practitioner is not base64 of a PractitionerRole with an identifier",
 ];
 
-/// A resource that says who asks.
-fn described(header: Option<&str>, kinds: &[&str], [missing, wrong]: Words) -> Result<(), Refusal> {
+/// The identifier of a resource that says who asks.
+fn described(header: Option<&str>, kinds: &[&str], [missing, wrong]: Words) -> Result<String, Refusal> {
     let resource = object(header.ok_or(Refusal::required(missing))?).ok_or(Refusal::value(wrong))?;
     let kind = resource.get("resourceType").and_then(Value::as_str).unwrap_or_default();
-    let identifier = resource.get("identifier").is_some_and(|one| has_value(one) || has_value(&one[0]));
-    if kinds.contains(&kind) && identifier { Ok(()) } else { Err(Refusal::value(wrong)) }
+    let identifier = resource.get("identifier").and_then(|one| value_of(one).or_else(|| value_of(&one[0])));
+    let identifier = identifier.filter(|_| kinds.contains(&kind));
+    identifier.map(str::to_owned).ok_or(Refusal::value(wrong))
 }
 
-fn has_value(identifier: &Value) -> bool {
-    identifier.get("value").and_then(Value::as_str).is_some_and(|value| !value.trim().is_empty())
+fn value_of(identifier: &Value) -> Option<&str> {
+    let value = identifier.get("value").and_then(Value::as_str);
+    value.map(str::trim).filter(|value| !value.is_empty())
 }
 
 fn object(header: &str) -> Option<Value> {
@@ -134,7 +138,8 @@ mod tests {
 
     #[test]
     fn each_header_is_checked_and_the_practitioner_may_be_absent() {
-        assert_eq!(said(&good()), Ok(Heard { service: "2000011147".to_owned() }));
+        let expected = Heard { service: "2000011147".to_owned(), organisation: "RX701".to_owned() };
+        assert_eq!(said(&good()), Ok(expected));
         for (place, (name, _)) in good().into_iter().enumerate() {
             let mut headers = good();
             headers.remove(place);

@@ -19,7 +19,7 @@ pub(super) fn derived(names: &[&str]) -> String {
 }
 
 /// Whether text is a UUID, in either case.
-pub(super) fn is_uuid(text: &str) -> bool {
+pub fn is_uuid(text: &str) -> bool {
     let is_right = |(place, byte): (usize, u8)| match place {
         8 | 13 | 18 | 23 => byte == b'-',
         _ => byte.is_ascii_hexdigit(),

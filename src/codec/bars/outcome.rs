@@ -51,6 +51,16 @@ impl Refusal {
         Self { status: 422, code: "REC_UNPROCESSABLE_ENTITY", issue: "not-supported", says }
     }
 
+    /// What is asked makes sense, and cannot be done.
+    pub const fn unprocessable(says: &'static str) -> Self {
+        Self { status: 422, code: "REC_UNPROCESSABLE_ENTITY", issue: "business-rule", says }
+    }
+
+    /// More is asked than is answered at once.
+    pub const fn too_costly(says: &'static str) -> Self {
+        Self { status: 422, code: "REC_UNPROCESSABLE_ENTITY", issue: "too-costly", says }
+    }
+
     /// A message beyond this receiver's limits.
     pub const fn too_long(says: &'static str) -> Self {
         Self { status: 422, code: "REC_UNPROCESSABLE_ENTITY", issue: "too-long", says }

@@ -4,6 +4,7 @@ mod appointment;
 mod desk;
 mod names;
 mod offer;
+mod word;
 
 pub use appointment::{
     Appointment, Attendance, Cancellation, CancelledBy, Change, Needs, Person, Promise, Reference, Standing,
@@ -15,3 +16,4 @@ pub use desk::{
 };
 pub use names::{ActPlace, AppointmentId, HeardThrough, InvalidName, OfferKey, Owner, RequestId, SlotId};
 pub use offer::{Channel, Offer, Service, WalkInCard};
+pub use word::{BookWord, SystemWord, WordTime};

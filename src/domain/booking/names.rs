@@ -116,6 +116,9 @@ pub struct ActPlace {
 }
 
 impl ActPlace {
+    /// Where a desk's question stands that it asks before its first act: in no order with any other.
+    pub const QUESTION: Self = Self { incarnation: 0, number: 0 };
+
     /// Whether an act here is the next after this one: nothing lies between, as far as anybody can know.
     pub const fn is_followed_by(self, next: Self) -> bool {
         if self.incarnation == next.incarnation {

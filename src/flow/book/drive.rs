@@ -23,12 +23,12 @@ use crate::{
     },
     domain::{
         actor::{Device, Practitioner, Reason, Requester},
-        booking::{Appointment, RequestId, Standing, WhyProvisional},
+        booking::{Appointment, RequestId, WhyProvisional},
     },
-    flow::ask::{Outcome as Acted, Refusal, TakesBookings, Telling, Told},
+    flow::ask::{Outcome as Acted, Refusal},
 };
 
-use super::{BookingDesk, Told as Heard, ahead::deed_digest, journal};
+use super::{BookingDesk, Told as Heard, ahead::deed_digest, journal, listen::Listener, tell};
 
 /// How often to look for what is due when nothing has happened.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ impl BookingDesk {
     /// Drives the desk until it is told to stop. `heard` is what was said before the start and may need an answer.
     pub async fn run(self: Arc<Self>, heard: Vec<Heard>, stop: watch::Receiver<bool>) {
         self.say_heard();
+        self.ask().await;
         self.begin(self.first).await;
         self.publish().await;
         for heard in heard {
@@ -55,7 +56,7 @@ impl BookingDesk {
         }
         // A system that is slow to answer holds up nothing of what other hubs say.
         let (following, working) = (self.follow_on(stop.clone()), self.work_on(stop.clone()));
-        tokio::join!(following, working);
+        tokio::join!(following, working, self.reread_on(stop));
         let mut writer = self.writer.lock().await;
         self.write_out(&mut writer).await;
     }
@@ -63,8 +64,11 @@ impl BookingDesk {
     async fn follow_on(&self, mut stop: watch::Receiver<bool>) {
         let mut forgotten = tokio::time::Instant::now();
         let mut allotted: Option<tokio::time::Instant> = None;
+        let listened = self.writer.lock().await.listened;
+        let mut listener = Listener::new(self, listened);
         loop {
             self.follow().await;
+            self.listen(&mut listener).await;
             self.answer_hubs().await;
             if allotted.is_none_or(|at| ALLOT_EVERY <= at.elapsed()) {
                 self.allot().await;
@@ -72,9 +76,11 @@ impl BookingDesk {
             }
             if FORGET_EVERY <= forgotten.elapsed() {
                 forgotten = tokio::time::Instant::now();
-                let _writer = self.writer.lock().await;
+                let mut writer = self.writer.lock().await;
                 let now = self.hub.now();
                 self.desk.write().unwrap_or_else(PoisonError::into_inner).forget(now);
+                // What was heard need not be read again, and the journal may let go of it.
+                self.write_out(&mut writer).await;
             }
             tokio::select! {
                 () = sleep(FOLLOW_EVERY) => {}
@@ -136,8 +142,9 @@ impl BookingDesk {
                 Said::NotGranted { to, keys } if centre && *to == own => {
                     self.settle(|desk, situation| desk.not_granted(situation, keys)).await;
                 }
-                Said::Known { of, incarnation } if centre && *of == own => {
-                    self.begin(*incarnation == 0).await;
+                Said::Known { of, life, incarnation } if centre && *of == own => {
+                    self.answered(*life, *incarnation).await;
+                    self.publish().await;
                 }
                 Said::Declined { request, words } if self.desk().has_asked(*request) => {
                     self.settle(|desk, situation| desk.declined(situation, *request, words)).await;
@@ -150,6 +157,11 @@ impl BookingDesk {
     /// Lets others have what is allotted to them, and gives back what nobody has bought.
     async fn allot(&self) {
         let mut writer = self.writer.lock().await;
+        // What a system has given to somebody is not let go of.
+        let claimed = self.desk().claims_due(self.hub.now());
+        if !claimed.is_empty() {
+            self.put_down(&mut writer, claimed).await;
+        }
         let said = self.desk().allotments_due(self.hub.now());
         if !said.is_empty() {
             self.put_down(&mut writer, said).await;
@@ -190,9 +202,16 @@ impl BookingDesk {
         }
     }
 
+    /// What is to be done now, without what must wait until its system is tried again.
+    pub(super) fn due(&self) -> Vec<Work> {
+        let now = self.hub.now();
+        let waiting = self.waiting().until_later(now);
+        self.desk().work_besides(now, &waiting)
+    }
+
     /// Asks systems for what is due, several at once but each appointment by one alone.
     async fn work(&self) {
-        let due = self.desk().work(self.hub.now());
+        let due = self.due();
         for some in due.chunks(AT_ONCE) {
             let mut under_way = Vec::new();
             for work in some {
@@ -210,11 +229,12 @@ impl BookingDesk {
     pub(super) async fn do_one(&self, work: &Work, waits: &AtomicBool) {
         let outcome = match work.kind {
             WorkKind::Confirm | WorkKind::LetGo | WorkKind::GiveUp => Outcome::Cancelled,
-            WorkKind::Book | WorkKind::Cancel => timeout(PATIENCE, self.ask_system(work))
+            WorkKind::Book | WorkKind::Cancel | WorkKind::Tell => timeout(PATIENCE, self.ask_system(work))
                 .await
                 .unwrap_or(Outcome::Again { why: WhyProvisional::OutcomeUnknown }),
         };
         let (id, kind) = (work.appointment.id, work.kind);
+        self.waiting().note(id, kind, &outcome, self.hub.now());
         let announced = waits.load(Ordering::SeqCst);
         self.settle(|desk, situation| desk.settle(situation, id, kind, &outcome, announced)).await;
         self.under_way().remove(&id);
@@ -223,11 +243,17 @@ impl BookingDesk {
     async fn ask_system(&self, work: &Work) -> Outcome {
         let appointment = &work.appointment;
         if let Some(told) = self.told.iter().find(|told| told.name() == appointment.system) {
-            return tell(told.as_ref(), appointment, work.kind).await;
+            return tell::tell(told.as_ref(), work).await;
         }
         let who = self.requester(&Self::itself());
-        match work.kind {
-            WorkKind::Cancel => self.practices.cancel(&who, appointment).await,
+        match (work.kind, &work.news) {
+            (WorkKind::Cancel, _) => self.practices.cancel(&who, appointment).await,
+            (WorkKind::Tell, Some(news)) => {
+                // Under the name and version that the practice has given it since.
+                let standing = appointment.standing.clone();
+                let amended = Appointment { standing, ..(*news.appointment).clone() };
+                self.practices.amend(&who, &amended).await
+            }
             _ => self.practices.book(&who, appointment).await,
         }
     }
@@ -275,32 +301,6 @@ impl BookingDesk {
 
 fn declined(act: Act, request: RequestId, words: &str) -> Act {
     Act { said: vec![Said::Declined { request, words: words.to_owned() }], ..act }
-}
-
-async fn tell(system: &dyn TakesBookings, appointment: &Appointment, kind: WorkKind) -> Outcome {
-    let what = if kind == WorkKind::Cancel { Told::Cancelled } else { Told::Booked };
-    let letter = if kind == WorkKind::Cancel { 'C' } else { 'B' };
-    let id = format!("{letter}{:019x}", appointment.id.0 & ((1 << 76) - 1));
-    let at = match &appointment.standing {
-        Standing::Cancelled(cancellation) => cancellation.at,
-        _ => appointment.made,
-    };
-    let telling = Telling { what, appointment: appointment.clone(), id, at };
-    match system.tell(&telling).await {
-        Ok(_) if kind == WorkKind::Cancel => Outcome::Cancelled,
-        Ok(reference) => Outcome::Booked(reference),
-        Err(refusal) => match outcome_of(&refusal) {
-            // It never confirmed it, and does not know it: then there is nothing to cancel.
-            Outcome::Refused { .. } if kind == WorkKind::Cancel && was_never_confirmed(appointment) => {
-                Outcome::Cancelled
-            }
-            outcome => outcome,
-        },
-    }
-}
-
-fn was_never_confirmed(appointment: &Appointment) -> bool {
-    matches!(&appointment.standing, Standing::Cancelled(cancellation) if cancellation.reference.is_none())
 }
 
 /// What a refusal means for an appointment.

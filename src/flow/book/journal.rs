@@ -15,6 +15,7 @@ use crate::{
     booking::{
         act::{ACT_BYTES_MAX, ACT_FORMAT, ACT_KIND, Act, Down, Said},
         desk::{Desk, Heard, Trouble},
+        token::TokenEvent,
     },
     codec::cbor,
     domain::{
@@ -44,12 +45,13 @@ const FILE: &str = "desk.cbor";
 pub(super) struct Writer {
     file: PathBuf,
     acts: u64,
-    numbered: u64,
     /// Acts may be missing from what was read at the start.
     pub(super) damaged: bool,
     /// What follows what the centre says, and how far it has come.
     pub(super) follower: LogReader,
     pub(super) followed: Position,
+    /// How far what systems say was heard.
+    pub(super) listened: Position,
 }
 
 /// The desk as it is kept in its file.
@@ -60,6 +62,9 @@ struct Kept {
     own: Position,
     /// What was heard before here is in the desk; taken in again it does no harm.
     heard: Position,
+    /// What systems had said before here was heard; none in the file of a program that did not listen.
+    #[serde(default)]
+    listened: Option<Position>,
     desk: Desk,
 }
 
@@ -75,9 +80,14 @@ impl BookingDesk {
         hub.disk.create_directory(&options.directory)?;
         let file = options.directory.join(FILE);
         let shared = Arc::clone(hub.journal.shared());
-        let (mut desk, own, position) = match read(hub, &file) {
-            Some(Kept { own, heard, desk, .. }) => (desk, own, own.min(heard)),
-            None => (Desk::new(hub.identity.id.clone()), Position::default(), shared.beginning()),
+        let (mut desk, own, position, listened) = match read(hub, &file) {
+            Some(Kept { own, heard, listened, desk, .. }) => {
+                (desk, own, own.min(heard), listened.unwrap_or(heard))
+            }
+            None => {
+                let beginning = shared.beginning();
+                (Desk::new(hub.identity.id.clone()), Position::default(), beginning, beginning)
+            }
         };
         let mut heard = Vec::new();
         let mut reader = LogReader::new(shared, position);
@@ -112,18 +122,20 @@ impl BookingDesk {
             writer: tokio::sync::Mutex::new(Writer {
                 file,
                 acts,
-                numbered: 0,
                 damaged,
                 follower: reader,
                 followed,
+                listened,
             }),
             practices,
             told: options.told,
+            hears: options.hears,
             organisation: options.organisation,
             catalogue: options.catalogue,
             first: options.first,
             counter: options.counter,
             under_way: Mutex::default(),
+            waiting: Mutex::default(),
             wake: Notify::new(),
             changed: watch::Sender::new(0),
         });
@@ -136,9 +148,13 @@ impl BookingDesk {
         if act.said.is_empty() && act.request.is_none() {
             return Ok(act);
         }
-        writer.numbered += 1;
+        let begins =
+            |said: &Said| matches!(said, Said::Asking { .. } | Said::Token(TokenEvent::Began { .. }));
+        if self.desk().ledger().incarnation() == 0 && !act.said.iter().any(begins) {
+            return Err(NotCommitted::NotBegun);
+        }
         let act = Act { place: self.desk().next_place(&act), ..act };
-        let append = self.append_of(&act, writer.numbered)?;
+        let append = self.append_of(&act)?;
         let verdicts = self.hub.journal.append(vec![append]).await;
         match verdicts.as_deref().map(<[Verdict]>::first) {
             Ok(Some(Verdict::Committed(_) | Verdict::Duplicate)) => {}
@@ -162,7 +178,8 @@ impl BookingDesk {
         let (disk, file) = (Arc::clone(&self.hub.disk), writer.file.clone());
         // The writer is held: this hub's acts before here are in the desk.
         let (own, heard) = (self.hub.journal.shared().end(), writer.followed);
-        let kept = Kept { v: KEPT_VERSION, own, heard, desk: self.desk().clone() };
+        let listened = if self.told.is_empty() { heard } else { writer.listened };
+        let kept = Kept { v: KEPT_VERSION, own, heard, listened: Some(listened), desk: self.desk().clone() };
         let written = tokio::task::spawn_blocking(move || {
             let bytes = cbor::encode(&kept).map_err(io::Error::other)?;
             replace_file(disk.as_ref(), &file, &bytes)
@@ -170,7 +187,7 @@ impl BookingDesk {
         match written.await {
             Ok(Ok(())) => {
                 writer.acts = 0;
-                if self.hub.journal.advance(BOOKING, own.min(heard)).await.is_err() {
+                if self.hub.journal.advance(BOOKING, own.min(heard).min(listened)).await.is_err() {
                     tracing::debug!("the journal is closed");
                 }
             }
@@ -183,13 +200,15 @@ impl BookingDesk {
         }
     }
 
-    fn append_of(&self, act: &Act, number: u64) -> Result<Append, NotCommitted> {
+    fn append_of(&self, act: &Act) -> Result<Append, NotCommitted> {
         let raw = cbor::encode(act).map_err(|_| NotCommitted::TooLong)?;
         if ACT_BYTES_MAX < raw.len() {
             return Err(NotCommitted::TooLong);
         }
+        // The writer is held: no other act has this place in the journal, whatever the clock says.
+        let Position { segment, offset } = self.hub.journal.shared().end();
         let source_id = act.request.map_or_else(
-            || format!("{}-{:x}-{number:x}", self.desk().ledger().incarnation(), act.at.0),
+            || format!("{}-{:x}-{segment:x}.{offset:x}", self.desk().ledger().incarnation(), act.at.0),
             |request| request.id.to_string(),
         );
         let summary = Summary {
@@ -221,7 +240,7 @@ impl BookingDesk {
             Said::Appointment(appointment) | Said::Pending(appointment) => {
                 Some(appointment.person.nhs_number)
             }
-            Said::Attendance { appointment, .. } => {
+            Said::Attendance { appointment, .. } | Said::Heard { appointment, .. } => {
                 desk.appointment(*appointment).map(|known| known.person.nhs_number)
             }
             _ => None,
@@ -253,6 +272,9 @@ pub(super) enum NotCommitted {
     /// It is too long.
     #[error("it is too long")]
     TooLong,
+    /// Until it has begun, its acts could not be told from those of an earlier desk.
+    #[error("the desk has not begun: the centre has not said yet whether this hub had an earlier box")]
+    NotBegun,
 }
 
 /// What an entry of the journal is to the desk.

@@ -29,17 +29,22 @@ use super::{
 
 mod ahead;
 mod begin;
+mod care;
 mod drive;
 mod journal;
+mod listen;
 mod people;
 mod practice;
 mod reception;
 mod record;
+mod reread;
+mod tell;
 #[cfg(test)]
-mod tests;
+pub(in crate::flow) mod tests;
 mod unlock;
 
 pub use journal::{BOOKING, Told};
+pub use listen::Hears;
 pub use reception::FrontDesk;
 pub(super) use record::event_of;
 pub use unlock::{HeldSlots, UNLOCKED_MAX, Unlocking};
@@ -55,6 +60,8 @@ pub struct Options {
     pub practices: Vec<Arc<dyn GpSystem>>,
     /// Systems that take bookings as messages.
     pub told: Vec<Arc<dyn TakesBookings>>,
+    /// How what those systems say of appointments is read.
+    pub hears: Hears,
     /// In whose name practices are asked.
     pub organisation: Organisation,
     /// Where the desk is kept.
@@ -75,12 +82,15 @@ pub struct BookingDesk {
     writer: tokio::sync::Mutex<journal::Writer>,
     practices: Practices,
     told: Vec<Arc<dyn TakesBookings>>,
+    hears: Hears,
     organisation: Organisation,
     catalogue: Catalogue,
     first: bool,
     counter: Arc<dyn Counter>,
     /// Appointments about which a system is being asked now.
     under_way: Mutex<BTreeSet<AppointmentId>>,
+    /// Appointments whose systems did not answer.
+    waiting: Mutex<tell::Waiting>,
     /// Something may be due.
     wake: Notify,
     /// Something changed.
@@ -95,6 +105,10 @@ impl BookingDesk {
 
     fn under_way(&self) -> MutexGuard<'_, BTreeSet<AppointmentId>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, tell::Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes whenever the desk does: for pages that refresh themselves.

@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         booking::{Person, Refused},
+        nhs_number::NhsNumber,
         record::ItemKind,
     },
     flow::reception::{PersonFound, PersonSearch},
@@ -138,24 +139,7 @@ fn day(text: &str) -> String {
 /// A person as their systems say, the newest word of each field.
 fn found_in(record: &PatientRecord, search: &PersonSearch) -> Option<PersonFound> {
     let items = record.items.get(&ItemKind::Demographics)?;
-    let text = |name: &str| newest(items, name);
-    let together = |names: &[&str], between: &str| {
-        let texts: Vec<String> =
-            names.iter().map(|name| text(name)).filter(|text| !text.is_empty()).collect();
-        texts.join(between)
-    };
-    let person = Person {
-        nhs_number: record.nhs_number,
-        family_name: text("family_name"),
-        given_names: together(&["given_name", "middle_names"], " "),
-        title: text("title"),
-        birth_date: day(&text("birth_date")),
-        gender: gender(&text("gender")).to_owned(),
-        address: together(&["address_line_1", "address_line_2", "city"], ", "),
-        postcode: text("postcode"),
-        telephone: text("telephone"),
-        practice: text("general_practice"),
-    };
+    let person = person(record.nhs_number, |name| newest(items, name));
     let mut systems: Vec<String> = items.iter().map(|item| item.system.clone()).collect();
     systems.sort();
     systems.dedup();
@@ -166,6 +150,27 @@ fn found_in(record: &PatientRecord, search: &PersonSearch) -> Option<PersonFound
         verified: record.is_sure,
         exact,
     })
+}
+
+/// A person of whom a system says these demographics, field by field.
+pub(super) fn person(nhs_number: Option<NhsNumber>, text: impl Fn(&str) -> String) -> Person {
+    let together = |names: &[&str], between: &str| {
+        let texts: Vec<String> =
+            names.iter().map(|name| text(name)).filter(|text| !text.is_empty()).collect();
+        texts.join(between)
+    };
+    Person {
+        nhs_number,
+        family_name: text("family_name"),
+        given_names: together(&["given_name", "middle_names"], " "),
+        title: text("title"),
+        birth_date: day(&text("birth_date")),
+        gender: gender(&text("gender")).to_owned(),
+        address: together(&["address_line_1", "address_line_2", "city"], ", "),
+        postcode: text("postcode"),
+        telephone: text("telephone"),
+        practice: text("general_practice"),
+    }
 }
 
 /// The word for a code of HL7 table 0001, or of the NHS Data Dictionary (PERSON GENDER CODE).

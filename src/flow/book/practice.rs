@@ -18,11 +18,12 @@ use crate::{
         },
         ids::HubId,
         slot::{
-            AppointmentStatus, BookedAppointment, Booking, FreeSlot, PatientAtSystem, Registration, SlotQuery,
+            Amendment, AppointmentStatus, BookedAppointment, Booking, FreeSlot, PatientAtSystem,
+            Registration, SlotQuery,
         },
         time::Timestamp,
     },
-    flow::ask::{GpSystem, Refusal},
+    flow::ask::{GpSystem, Refusal, Retry},
 };
 
 use super::drive::outcome_of;
@@ -181,6 +182,22 @@ impl Practices {
         }
     }
 
+    /// Gives an appointment the words that it has here, if its practice still has others.
+    pub(super) async fn amend(&self, who: &Requester, appointment: &Appointment) -> Outcome {
+        let Some(system) = self.system(&appointment.system) else {
+            let words = "This practice is no longer linked to this hub.".to_owned();
+            return Outcome::Refused { words };
+        };
+        match try_to_amend(system.as_ref(), who, appointment).await {
+            Ok(outcome) => outcome,
+            // It has changed there between reading and writing: it is looked at anew.
+            Err(refusal) if refusal.retry == Retry::AfterFreshLook => {
+                Outcome::Again { why: WhyProvisional::OutcomeUnknown }
+            }
+            Err(refusal) => outcome_of(&refusal),
+        }
+    }
+
     /// The free slots behind an appointment's keys; none if one is not free any more. Asks if they are not known.
     async fn slots_of(
         &self,
@@ -296,7 +313,7 @@ impl Practices {
         name.unwrap_or_else(|| system.practice().to_owned())
     }
 
-    fn system(&self, name: &str) -> Option<Arc<dyn GpSystem>> {
+    pub(super) fn system(&self, name: &str) -> Option<Arc<dyn GpSystem>> {
         self.systems.iter().find(|system| system.name() == name).map(Arc::clone)
     }
 
@@ -328,6 +345,34 @@ async fn try_to_cancel(
         _ => "Cancelled",
     };
     system.cancel(who, &patient, &booked, reason).await.map(|_| ())
+}
+
+async fn try_to_amend(
+    system: &dyn GpSystem,
+    who: &Requester,
+    appointment: &Appointment,
+) -> Result<Outcome, Refusal> {
+    let (Some(number), Standing::Confirmed(known)) = (appointment.person.nhs_number, &appointment.standing)
+    else {
+        return Ok(Outcome::Refused { words: "The practice has not confirmed this appointment.".to_owned() });
+    };
+    let patient = system.find_patient(who, number).await?;
+    let booked = system.read(who, &patient, &known.id).await?;
+    if booked.status != AppointmentStatus::Booked {
+        let words = "The appointment is over or cancelled at the practice.".to_owned();
+        return Ok(Outcome::Refused { words });
+    }
+    let other = |there: &str, here: &str| (there != here).then(|| here.to_owned());
+    let amendment = Amendment {
+        // GP Connect asks for a label: one that was taken away here stays there.
+        description: other(&booked.description, &appointment.description).filter(|text| !text.is_empty()),
+        comment: other(&booked.comment, &appointment.comment),
+    };
+    if amendment.description.is_none() && amendment.comment.is_none() {
+        return Ok(Outcome::Told(reference(&booked, &patient)));
+    }
+    let amended = system.amend(who, &patient, &booked, &amendment).await?;
+    Ok(Outcome::Told(reference(&amended, &patient)))
 }
 
 /// An earlier attempt's appointment: booked, the same patient, the same slots.

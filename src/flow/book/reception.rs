@@ -226,7 +226,7 @@ impl BookingDesk {
     /// What the act leaves to be asked of systems, while whoever asked waits: then they need not look again.
     async fn ask_at_once(self: &Arc<Self>, act: &Act) {
         let about: Vec<AppointmentId> = self.desk().about(act);
-        let due = self.desk().work(self.hub.now());
+        let due = self.due();
         let due: Vec<Work> = due.into_iter().filter(|work| about.contains(&work.appointment.id)).collect();
         let waits = Arc::new(AtomicBool::new(true));
         let mut asking = JoinSet::new();
@@ -278,6 +278,10 @@ fn not_committed(error: NotCommitted) -> Refused {
             "Nothing was booked: the hub's disk has failed. Call the IT team, and book on paper."
         }
         NotCommitted::TooLong => "Nothing was booked: there are too many words.",
+        NotCommitted::NotBegun => {
+            "Nothing was done: this hub is new, and waits for the centre to say whether it had an earlier box. Book on \
+             paper until then."
+        }
     };
     Refused { code: "not-durable", words: words.to_owned(), field: "" }
 }

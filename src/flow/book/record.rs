@@ -3,7 +3,7 @@
 use crate::{
     booking::act::{ACT_KIND, Act, Said},
     domain::{
-        booking::{Appointment, Attendance, Standing},
+        booking::{Appointment, AppointmentId, Attendance, Person, Standing},
         entry::Entry,
         ids::Class,
         record::{Event, FieldChange, ItemChange, ItemKind},
@@ -21,7 +21,12 @@ pub(in crate::flow) fn event_of(entry: &Entry) -> Option<Event> {
     }
     let number = entry.patient?;
     let act = act_of(entry.raw.as_ref()?)?;
-    let items = items(&act);
+    let mut items = items(&act);
+    // By its demographics the view knows whose it is: the desk has verified no number itself.
+    items.extend(act.said.iter().find_map(|said| match said {
+        Said::Appointment(appointment) => Some(demographics(&appointment.person)),
+        _ => None,
+    }));
     (!items.is_empty()).then(|| Event {
         kind: entry.kind.clone(),
         class: Class::Booking,
@@ -40,13 +45,30 @@ pub(in crate::flow) fn event_of(entry: &Entry) -> Option<Event> {
 fn items(act: &Act) -> Vec<ItemChange> {
     let items = act.said.iter().filter_map(|said| match said {
         Said::Appointment(appointment) => Some(item(appointment)),
-        Said::Attendance { appointment, attendance } => {
-            let status = vec![("status", FieldChange::Set(attended(*attendance).to_owned()))];
-            Some(ItemChange::new(ItemKind::Appointment, appointment.to_string(), status))
+        Said::Attendance { appointment, attendance } => Some(attendance_of(*appointment, *attendance)),
+        Said::Heard { appointment, attendance: Some(came), .. } if came.shown => {
+            Some(attendance_of(*appointment, came.attendance))
         }
         _ => None,
     });
     items.collect()
+}
+
+fn demographics(person: &Person) -> ItemChange {
+    let said = [
+        ("family_name", &person.family_name),
+        ("given_name", &person.given_names),
+        ("birth_date", &person.birth_date),
+        ("gender", &person.gender),
+    ];
+    let fields = said.into_iter().filter(|(_, text)| !text.is_empty());
+    let fields = fields.map(|(name, text)| (name, FieldChange::Set(text.clone())));
+    ItemChange::new(ItemKind::Demographics, String::new(), fields.collect())
+}
+
+fn attendance_of(appointment: AppointmentId, attendance: Attendance) -> ItemChange {
+    let status = vec![("status", FieldChange::Set(attended(attendance).to_owned()))];
+    ItemChange::new(ItemKind::Appointment, appointment.to_string(), status)
 }
 
 fn item(appointment: &Appointment) -> ItemChange {

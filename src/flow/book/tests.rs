@@ -1,7 +1,5 @@
 //! A desk over a simulated disk and a practice that does as it is told: what is said at the desk holds, whatever fails.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use jiff::civil::time;
 
 use super::*;
@@ -32,23 +30,27 @@ use crate::{
 };
 
 mod practice;
+mod systems;
 
 use practice::{Mood, Surgery};
 
 /// A counter in memory, which can be turned back like a disk.
 #[derive(Debug, Default)]
-struct Memory(AtomicU64);
+struct Memory(Mutex<Option<u64>>);
+
+impl Memory {
+    fn remove(&self) {
+        *self.0.lock().unwrap() = None;
+    }
+}
 
 impl Counter for Memory {
     fn read(&self) -> std::io::Result<Counted> {
-        Ok(match self.0.load(Ordering::SeqCst) {
-            0 => Counted::Missing,
-            number => Counted::Number(number),
-        })
+        Ok(self.0.lock().unwrap().map_or(Counted::Missing, Counted::Number))
     }
 
     fn set(&self, number: u64) -> std::io::Result<()> {
-        self.0.store(number, Ordering::SeqCst);
+        *self.0.lock().unwrap() = Some(number);
         Ok(())
     }
 }
@@ -95,32 +97,31 @@ fn service(name: &str, words: &str) -> Service {
     }
 }
 
-pub(super) struct Ground {
-    pub(super) stage: Stage,
+pub(in crate::flow) struct Ground {
+    pub(in crate::flow) stage: Stage,
     surgery: Arc<Surgery>,
+    told: Vec<Arc<dyn TakesBookings>>,
     counter: Arc<Memory>,
 }
 
 /// A desk that runs.
-pub(super) struct Running {
-    pub(super) front: FrontDesk,
+pub(in crate::flow) struct Running {
+    pub(in crate::flow) front: FrontDesk,
     stop: tokio::sync::watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Ground {
-    pub(super) fn new() -> Self {
-        Self { stage: Stage::new(), surgery: Arc::default(), counter: Arc::default() }
+    pub(in crate::flow) fn new() -> Self {
+        Self { stage: Stage::new(), surgery: Arc::default(), told: Vec::new(), counter: Arc::default() }
     }
 
     fn options(&self, first: bool) -> Options {
         Options {
-            catalogue: Catalogue {
-                services: vec![service("feet", "Podiatry"), service("blood", "Blood test")],
-                sessions: vec![session("feet-am", "feet", 9), session("blood-am", "blood", 9)],
-            },
+            catalogue: self.catalogue(),
             practices: vec![Arc::clone(&self.surgery) as Arc<dyn GpSystem>],
-            told: Vec::new(),
+            told: self.told.clone(),
+            hears: systems::hears,
             organisation: Organisation {
                 ods_code: "5LC01".to_owned(),
                 name: "Soho".to_owned(),
@@ -133,18 +134,34 @@ impl Ground {
         }
     }
 
+    /// What is in the hub's own book; and in a clinic's, if there is one.
+    fn catalogue(&self) -> Catalogue {
+        let mut catalogue = Catalogue {
+            services: vec![service("feet", "Podiatry"), service("blood", "Blood test")],
+            sessions: vec![session("feet-am", "feet", 9), session("blood-am", "blood", 9)],
+        };
+        if let Some(told) = self.told.first() {
+            catalogue.services.push(Service { system: told.name().to_owned(), ..service("wound", "Wounds") });
+            catalogue.sessions.push(session("wound-am", "wound", 9));
+        }
+        catalogue
+    }
+
     /// A minute passes.
     fn later(&self) {
         let now = self.stage.hub.now();
         self.stage.clock.set(now.plus(std::time::Duration::from_secs(60)));
     }
 
-    pub(super) async fn start(&self, first: bool) -> Running {
+    pub(in crate::flow) async fn start(&self, first: bool) -> Running {
         let (desk, heard) = BookingDesk::open(&self.stage.hub, self.options(first)).unwrap();
         let (front, stop) = (FrontDesk(Arc::clone(&desk)), tokio::sync::watch::Sender::new(false));
         let task = tokio::spawn(desk.run(heard, stop.subscribe()));
         let running = Running { front, stop, task };
-        running.until(|front| front.0.desk().catalogues().contains_key(&id("soho"))).await;
+        // It is open, or has asked whether it is the first of its hub.
+        let known =
+            |desk: &Desk| desk.catalogues().contains_key(&id("soho")) || (!first && desk.life().is_some());
+        running.until(|front| known(&front.0.desk())).await;
         running
     }
 }
@@ -156,7 +173,12 @@ impl Running {
         }
     }
 
-    async fn find(&self, service: &str) -> Vec<Offer> {
+    /// Under which name it has asked whether it is the first.
+    fn life(&self) -> u64 {
+        self.front.0.desk().life().unwrap()
+    }
+
+    pub(in crate::flow) async fn find(&self, service: &str) -> Vec<Offer> {
         let search = SlotSearch {
             service: Some(id(service)),
             from: NOW,
@@ -170,7 +192,12 @@ impl Running {
         self.front.perform(&BookingDesk::itself(), RequestId(request << 8), deed).await
     }
 
-    async fn book(&self, request: u128, patient: usize, offer: &Offer) -> Result<Answer, Refused> {
+    pub(in crate::flow) async fn book(
+        &self,
+        request: u128,
+        patient: usize,
+        offer: &Offer,
+    ) -> Result<Answer, Refused> {
         self.perform(request, Deed::Book(part(patient, offer))).await
     }
 
@@ -191,6 +218,7 @@ fn person(patient: usize) -> Person {
         family_name: "Canaryname".to_owned(),
         given_names: format!("Ada {patient}"),
         birth_date: "1971-02-03".to_owned(),
+        gender: "female".to_owned(),
         ..Person::default()
     }
 }
@@ -331,21 +359,87 @@ async fn held_slots_are_sold_again_on_the_word_of_two_people() {
 async fn a_new_desk_sells_nothing_before_somebody_says_that_it_is_the_first() {
     let ground = Ground::new();
     let desk = ground.start(false).await;
-    assert!(desk.find("feet").await.iter().all(|offer| offer.promise == Promise::Firm));
+    assert!(desk.find("feet").await.is_empty());
     let board = desk.front.board(NOW, NOW);
     assert!(board.held.contains("earlier"), "{}", board.held);
-    let offer = desk.find("feet").await.remove(0);
-    assert_eq!(desk.book(1, 0, &offer).await.unwrap_err().code, "held");
+    let ticket = Deed::Wait(waiting());
+    assert_eq!(
+        desk.perform(1, ticket).await.unwrap_err().code,
+        "not-durable",
+        "its acts would be taken for others'"
+    );
+    // What the centre has told an earlier box of this hub, and now says again, is not for this one.
+    let life = desk.life();
+    hear(&ground, 1, Said::Known { of: id("soho"), life: life ^ 1, incarnation: 0 }).await;
+    // A restart does not ask again, for the answer may be on its way.
+    desk.end().await;
+    let desk = ground.start(false).await;
+    desk.until(|front| front.0.desk().heard(&id("centre")).is_some()).await;
+    assert_eq!((desk.life(), desk.front.0.desk().ledger().may_sell().is_ok()), (life, false));
     // The centre says that it has never heard of one.
-    hear(&ground, Said::Known { of: id("soho"), incarnation: 0 }).await;
-    desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
+    hear(&ground, 2, Said::Known { of: id("soho"), life, incarnation: 0 }).await;
+    desk.until(|front| front.0.desk().catalogues().contains_key(&id("soho"))).await;
+    let offer = desk.find("feet").await.remove(0);
     assert_eq!(one(&desk.book(2, 0, &offer).await.unwrap()).standing, Standing::Firm);
 }
 
-async fn hear(ground: &Ground, said: Said) {
+#[tokio::test]
+async fn a_box_in_place_of_a_lost_one_holds_what_that_one_may_have_sold() {
+    for told_that_it_is_the_first in [false, true] {
+        let ground = Ground::new();
+        let desk = ground.start(told_that_it_is_the_first).await;
+        assert_eq!(desk.front.0.desk().ledger().may_sell().is_ok(), told_that_it_is_the_first);
+        let incarnation = 1_700_000_000;
+        hear(&ground, 1, Said::Known { of: id("soho"), life: desk.life(), incarnation }).await;
+        desk.until(|front| incarnation < front.0.desk().ledger().incarnation()).await;
+        desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
+        desk.until(|front| front.0.desk().catalogues().contains_key(&id("soho"))).await;
+        assert!(desk.find("feet").await.is_empty(), "every time is held");
+        assert!(ground.stage.hub.alarms.standing().iter().any(|alarm| alarm.code == AlarmCode::SlotsHeld));
+        // Told again after a restart, it changes nothing.
+        desk.end().await;
+        let desk = ground.start(false).await;
+        desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
+        assert_eq!(desk.front.0.desk().ledger().incarnation(), incarnation + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_a_disk_that_had_asked_does_not_take_the_answer_for_its_own() {
+    let ground = Ground::new();
+    let desk = ground.start(false).await;
+    let life = desk.life();
+    desk.end().await;
+    // The copy lies on another disk, where no counter was ever set.
+    ground.counter.remove();
+    let desk = ground.start(false).await;
+    hear(&ground, 1, Said::Known { of: id("soho"), life, incarnation: 0 }).await;
+    desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
+    desk.until(|front| front.0.desk().catalogues().contains_key(&id("soho"))).await;
+    assert!(desk.find("feet").await.is_empty(), "every time is held");
+}
+
+fn waiting() -> WaitingPerson {
+    WaitingPerson {
+        id: AppointmentId(0),
+        person: person(1),
+        wish: SlotSearch {
+            service: Some(id("feet")),
+            from: NOW,
+            until: NOW.plus(SEARCH_MAX),
+            ..SlotSearch::default()
+        },
+        priority: 2,
+        since: NOW,
+        short_notice: true,
+        by: String::new(),
+    }
+}
+
+async fn hear(ground: &Ground, number: u64, said: Said) {
     let act = Act {
         v: Act::VERSION,
-        place: ActPlace { incarnation: 1, number: 1 },
+        place: ActPlace { incarnation: 1, number },
         request: None,
         at: NOW,
         by: String::new(),
@@ -362,21 +456,7 @@ async fn a_move_frees_the_old_slot_and_names_who_waits_for_it() {
     let desk = ground.start(true).await;
     let offers = desk.find("feet").await;
     let old = one(&desk.book(1, 0, &offers[0]).await.unwrap()).clone();
-    let waiting = WaitingPerson {
-        id: AppointmentId(0),
-        person: person(1),
-        wish: SlotSearch {
-            service: Some(id("feet")),
-            from: NOW,
-            until: NOW.plus(SEARCH_MAX),
-            ..SlotSearch::default()
-        },
-        priority: 2,
-        since: NOW,
-        short_notice: true,
-        by: String::new(),
-    };
-    desk.perform(2, Deed::Wait(waiting)).await.unwrap();
+    desk.perform(2, Deed::Wait(waiting())).await.unwrap();
     let deed = Deed::Move { appointment: old.id, keys: vec![offers[1].key.clone()] };
     let moved = desk.perform(3, deed).await.unwrap();
     let Done::Appointments(both) = &moved.done else { panic!("{moved:?}") };

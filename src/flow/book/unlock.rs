@@ -50,7 +50,7 @@ pub struct Unlocking {
 }
 
 impl Hub {
-    fn booking_desk(&self) -> Result<Arc<BookingDesk>, OperateError> {
+    pub(in crate::flow) fn booking_desk(&self) -> Result<Arc<BookingDesk>, OperateError> {
         let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         desk.ok_or_else(|| OperateError::NotAvailable("this hub has no reception desk".to_owned()))
     }

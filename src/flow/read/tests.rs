@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(in crate::flow) const NOW: Timestamp = Timestamp(1_767_600_000_000);
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "telephone",
     "address_line_1",
     "city",
@@ -52,6 +52,7 @@ const NAMES: [&str; 17] = [
     "units",
     "observed",
     "status",
+    "confidentiality",
     "start",
     "name",
 ];

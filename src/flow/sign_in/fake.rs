@@ -1,5 +1,7 @@
 //! Accounts that are quick to hash, over a disk in memory, for the tests of whatever people sign in to.
 
+pub mod provider;
+
 use std::sync::{Arc, Mutex};
 
 use crate::{
@@ -43,8 +45,15 @@ impl AuditSink for Notes {
 impl Notes {
     /// Each as `user deed: outcome`; takes them.
     pub fn take(&self) -> Vec<String> {
-        let notes = std::mem::take(&mut *self.0.lock().unwrap());
+        let notes = self.take_whole();
         notes.iter().map(|note| format!("{} {}: {}", note.user, note.deed, note.outcome)).collect()
+    }
+}
+
+impl Notes {
+    /// They themselves, oldest first.
+    pub fn take_whole(&self) -> Vec<AuditNote> {
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 

@@ -41,6 +41,12 @@ pub struct UserRow {
     pub added: Timestamp,
     /// When the password was set last.
     pub password_set: Timestamp,
+    /// Whether it is a one-time password that opens no longer.
+    #[serde(default)]
+    pub one_time_over: bool,
+    /// Whether an identity provider vouches for them.
+    #[serde(default)]
+    pub federated: bool,
 }
 
 /// Someone to be added.
@@ -73,6 +79,8 @@ impl SignIn {
             pin: account.has_pin(),
             added: account.added(),
             password_set: account.password_set(),
+            one_time_over: account.is_one_time_over(now),
+            federated: account.federated().is_some(),
         };
         accounts.all().map(row).collect()
     }

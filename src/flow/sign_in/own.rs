@@ -1,14 +1,17 @@
 //! What people change about their own accounts: each change asks for the password once more.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::access::{
     accounts::{Command, Proof},
     secret::Secret,
-    sessions::Token,
+    sessions::{IDLE_MAX, Token},
 };
 
 use super::{SignIn, SignInError, fresh};
+
+/// As long as a screen stays open that nobody touches.
+const PIN_WITHIN: Duration = IDLE_MAX;
 
 impl SignIn {
     /// Changes one's own password; every session of the user ends, and the browser gets another.
@@ -36,7 +39,8 @@ impl SignIn {
         Ok(sessions.open(user, fresh()?, self.began.elapsed()))
     }
 
-    /// Sets one's own PIN, or removes it.
+    /// Sets one's own PIN, or removes it. Who has no password here does so soon after the identity provider vouched for
+    /// them: whoever finds their screen open later must not.
     ///
     /// # Errors
     /// See [`SignInError`].
@@ -50,7 +54,15 @@ impl SignIn {
         if let Some(pin) = &pin {
             pin.check_pin()?;
         }
-        let user = self.prove("confirm password", visitor.user.as_str(), current, Proof::Password).await?;
+        let user = if visitor.federated {
+            let age = self.sessions().age(token, self.began.elapsed());
+            if age.is_none_or(|age| PIN_WITHIN < age) {
+                return Err(SignInError::NotFresh);
+            }
+            visitor.user
+        } else {
+            self.prove("confirm password", visitor.user.as_str(), current, Proof::Password).await?
+        };
         let hash = match pin {
             Some(pin) => Some(self.hash(pin).await?),
             None => None,

@@ -29,6 +29,10 @@ struct User {
     must_change: bool,
     pin: bool,
     password_set: Timestamp,
+    #[serde(default)]
+    one_time_over: bool,
+    #[serde(default)]
+    federated: bool,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +70,10 @@ pub(super) fn write(
     }
     if let Some(made) = one_time_password {
         writeln!(out, "one-time password: {}", words::line(&made))?;
-        writeln!(err, "it is shown this once; {user} chooses another when signing in")?;
+        writeln!(
+            err,
+            "it is shown this once, and opens for 72 hours; {user} chooses another when signing in"
+        )?;
     }
     Ok(())
 }
@@ -80,7 +87,7 @@ fn write_users(users: &[User], colour: bool, out: &mut dyn Write) -> io::Result<
             Cell::text(&roles),
             state(user),
             Cell::text(if user.pin { "set" } else { "-" }),
-            Cell::text(&user.password_set.to_string()),
+            Cell::text(&if user.federated { "-".to_owned() } else { user.password_set.to_string() }),
         ]
     };
     let heads = ["USER", "NAME", "ROLES", "STATE", "PIN", "PASSWORD SET"];
@@ -91,7 +98,11 @@ fn state(user: &User) -> Cell {
     match user.locked_until {
         _ if user.disabled => Cell::text("disabled"),
         Some(until) => Cell::text(&format!("locked until {until}")).toned(Tone::Bad),
+        None if user.one_time_over => {
+            Cell::text("one-time password is over: polygate user password").toned(Tone::Bad)
+        }
         None if user.must_change => Cell::text("has to choose a password").toned(Tone::Attention),
+        None if user.federated => Cell::text("active, by the identity provider").toned(Tone::Good),
         None => Cell::text("active").toned(Tone::Good),
     }
 }

@@ -242,6 +242,7 @@ impl Bench {
             services: vec![SERVICE.to_owned()],
             name: "Soho".to_owned(),
             message_bytes_max: 1 << 20,
+            booking: None,
         };
         // As the app does: beside pages that have a fallback of their own.
         let pages = Router::new().fallback(|| async { "a page" });

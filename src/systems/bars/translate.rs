@@ -2,10 +2,11 @@
 
 use crate::{
     codec::{
-        bars::{self, Deed, Message, NHS_NUMBER},
+        bars::{self, Deed, Message, NHS_NUMBER, Refusal},
         fhir::{Element, Moment},
     },
     domain::{
+        booking::Person,
         ids::Class,
         nhs_number::{InvalidNhsNumber, NhsNumber},
         record::{Event, FieldChange, Identifier, ItemChange, ItemKind},
@@ -46,6 +47,50 @@ pub(super) fn event(message: &Message<'_>) -> Event {
         withdraws: Vec::new(),
         faults,
     }
+}
+
+/// What a message says whose booking the desk has carried out: of the appointment the desk itself tells.
+pub(super) fn event_beside_desk(message: &Message<'_>) -> Event {
+    let mut event = event(message);
+    event.items.retain(|item| item.kind != ItemKind::Appointment);
+    event
+}
+
+/// Whom a message is about, as the desk knows people.
+///
+/// # Errors
+/// It gives an NHS number that is none: nothing is booked under half a name.
+pub(super) fn person(message: &Message<'_>) -> Result<Person, Refusal> {
+    let patient = message.patient;
+    let nhs_number = match nhs_number(patient) {
+        Ok(number) => Some(number),
+        Err(InvalidNhsNumber::Absent) => None,
+        Err(_) => return Err(Refusal::value("The Patient's NHS number is none")),
+    };
+    let (name, address) = (official(patient, "name", "official"), official(patient, "address", "home"));
+    let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let joined =
+        |parts: &mut dyn Iterator<Item = &str>, between: &str| parts.collect::<Vec<_>>().join(between);
+    let oneself = patient
+        .each("contact")
+        .filter(|contact| contact.at(&["relationship", "coding"]).text_of("code") == Some("ONESELF"));
+    let mut telecoms = patient.each("telecom").chain(oneself.flat_map(|contact| contact.each("telecom")));
+    let telephone = telecoms.find(|one| one.text_of("system") == Some("phone"));
+    let gender =
+        ["male", "female", "other"].into_iter().find(|known| patient.text_of("gender") == Some(known));
+    let lines = &mut address.each("line").filter_map(Element::text).chain(address.text_of("city"));
+    Ok(Person {
+        nhs_number,
+        family_name: owned(name.text_of("family")),
+        given_names: joined(&mut name.each("given").filter_map(Element::text), " "),
+        title: joined(&mut name.each("prefix").filter_map(Element::text), " "),
+        birth_date: owned(patient.get("birthDate").moment().and_then(Moment::day)),
+        gender: gender.unwrap_or("unknown").to_owned(),
+        address: joined(lines, ", "),
+        postcode: owned(address.text_of("postalCode")),
+        telephone: owned(telephone.and_then(|one| one.text_of("value"))),
+        practice: owned(message.find(patient.get("generalPractitioner")).and_then(ods_code)),
+    })
 }
 
 fn appointment(message: &Message<'_>) -> ItemChange {

@@ -426,6 +426,9 @@ pub(super) fn appointment(
         status: match resource.status()? {
             "booked" => AppointmentStatus::Booked,
             "cancelled" => AppointmentStatus::Cancelled,
+            "arrived" => AppointmentStatus::Arrived,
+            "fulfilled" => AppointmentStatus::Fulfilled,
+            "noshow" => AppointmentStatus::NoShow,
             _ => AppointmentStatus::Other,
         },
         start: moment("start")?,

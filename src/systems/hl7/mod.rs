@@ -10,6 +10,7 @@ mod scheduling;
 mod server;
 mod session;
 mod translate;
+mod word;
 
 pub use ack_policy::{AckPolicy, Meaning, Received as Acknowledged, read_acknowledgement};
 pub use booking::SiuBooking;
@@ -19,6 +20,7 @@ pub use scheduling::{Untellable, siu};
 pub use server::{Server, ServerOptions};
 pub use session::{answer, respond};
 pub use translate::{Dialect, translate, translate_entry};
+pub use word::word_of;
 
 /// What [`Received::format`](crate::flow::receive::Received) says of HL7 v2.
 pub const FORMAT: &str = "hl7v2";

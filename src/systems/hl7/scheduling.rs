@@ -78,8 +78,10 @@ fn schedule(writer: &mut Writer, telling: &Telling, address: &Address) {
     let entered_by = format!("{}^{}", said(&appointment.made_by), said(appointment.made_at.as_str()));
     let organisation = Some(&appointment.organisation).filter(|name| !name.is_empty());
     let organisation = organisation.unwrap_or(&appointment.system);
+    // What its system has made itself, it does not know by a name of ours.
+    let placer = appointment.made_by != appointment.system || filler.is_none();
     let fields = [
-        (1, named(&appointment.id)),
+        (1, if placer { named(&appointment.id) } else { String::new() }),
         (2, filler.map(|filler| said(&filler.id)).unwrap_or_default()),
         (4, appointment.visit.map(|visit| named(&visit)).unwrap_or_default()),
         (5, resource(appointment).map(|(code, words)| coded(&code, &words)).unwrap_or_default()),

@@ -64,6 +64,16 @@ pub fn translate_entry(entry: &Entry) -> Option<Event> {
     translate(&Message::parse(entry.raw.as_ref()?).ok()?, &any).ok()
 }
 
+pub(super) use events::appointment_status;
+pub(super) use schedule::minutes;
+
+/// EVN-6, the moment it happened; else EVN-2, the moment it was recorded; else MSH-7.
+pub(super) fn occurred(message: &Message<'_>, header: &Header) -> Option<Timestamp> {
+    let event = message.segment("EVN");
+    let at = |field| event.and_then(|event| parse_moment(event.field(field).component(1).bytes()));
+    at(6).or_else(|| at(2)).or(header.sent)
+}
+
 /// A message while it is read.
 struct Reading<'m, 'a> {
     message: &'m Message<'a>,
@@ -97,7 +107,7 @@ impl<'a> Reading<'_, 'a> {
             kind: format!("{}^{}", self.header.kind, self.header.trigger),
             source_id: self.header.control_id.clone(),
             sender: format!("{}|{}", self.header.sending_application, self.header.sending_facility),
-            occurred: self.occurred(),
+            occurred: occurred(self.message, &self.header),
             nhs_number,
             identifiers,
             merged,
@@ -105,13 +115,6 @@ impl<'a> Reading<'_, 'a> {
             withdraws: Vec::new(),
             faults: self.faults,
         }
-    }
-
-    /// EVN-6, the moment it happened; else EVN-2, the moment it was recorded; else MSH-7.
-    fn occurred(&self) -> Option<Timestamp> {
-        let event = self.message.segment("EVN");
-        let at = |field| event.and_then(|event| parse_moment(event.field(field).component(1).bytes()));
-        at(6).or_else(|| at(2)).or(self.header.sent)
     }
 
     fn class(&self) -> Class {

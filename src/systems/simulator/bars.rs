@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use hyper::Request;
+use hyper::{Request, http::request::Builder};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -35,6 +35,19 @@ pub struct Sent {
     pub service: String,
     /// The message.
     pub body: Value,
+}
+
+/// A free slot, as a receiver tells of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Slot {
+    /// Its id there.
+    pub id: String,
+    /// Its name in the Bundle that told of it.
+    pub name: String,
+    /// When it begins, as it was told.
+    pub start: String,
+    /// When it ends, as it was told.
+    pub end: String,
 }
 
 /// What became of a message.
@@ -86,7 +99,25 @@ impl SimulatedReferrer {
 
     /// Asks for an appointment of 15 minutes for a person registered at `practice`.
     pub fn booking(&mut self, person: &Person, practice: &str, start: Timestamp, now: Timestamp) -> Sent {
-        self.appointment(person, practice, start, now, ("new", "booked", None))
+        let slot = self.some_slot(start);
+        self.booking_of(&slot, person, practice, now)
+    }
+
+    /// Books a slot that was found.
+    pub fn booking_of(&mut self, slot: &Slot, person: &Person, practice: &str, now: Timestamp) -> Sent {
+        self.appointment(person, practice, slot, now, ("new", "booked", None))
+    }
+
+    /// Moves what was booked, under the id that the receiver gave it, to another slot that was found.
+    pub fn move_to(
+        &mut self,
+        slot: &Slot,
+        id: &str,
+        person: &Person,
+        practice: &str,
+        now: Timestamp,
+    ) -> Sent {
+        self.appointment(person, practice, slot, now, ("update", "booked", Some(id)))
     }
 
     /// Asks for another time for what was asked before, under the id that the receiver gave it.
@@ -98,7 +129,8 @@ impl SimulatedReferrer {
         start: Timestamp,
         now: Timestamp,
     ) -> Sent {
-        self.appointment(person, practice, start, now, ("update", "booked", Some(id)))
+        let slot = self.some_slot(start);
+        self.move_to(&slot, id, person, practice, now)
     }
 
     /// Calls an appointment off.
@@ -110,7 +142,8 @@ impl SimulatedReferrer {
         start: Timestamp,
         now: Timestamp,
     ) -> Sent {
-        self.appointment(person, practice, start, now, ("update", "cancelled", Some(id)))
+        let slot = self.some_slot(start);
+        self.appointment(person, practice, &slot, now, ("update", "cancelled", Some(id)))
     }
 
     /// Refers a person registered at `practice`.
@@ -182,53 +215,93 @@ impl SimulatedReferrer {
         }
     }
 
+    /// A slot that was agreed upon otherwise, of 15 minutes.
+    fn some_slot(&mut self, start: Timestamp) -> Slot {
+        let end = start.plus(Duration::from_secs(15 * 60)).to_string();
+        Slot { id: String::new(), name: self.name(), start: start.to_string(), end }
+    }
+
+    /// The free slots of the service that begin within a window; none if the receiver does not tell of any.
+    pub async fn free_slots(&mut self, client: &HttpClient, from: Timestamp, until: Timestamp) -> Vec<Slot> {
+        let path = format!(
+            "/fhir/r4/Slot?status=free&start=ge{from}&start=le{until}&_include=Slot:schedule\
+             &_include=Schedule:actor:HealthcareService"
+        );
+        let Some(request) = self.get(&path) else { return Vec::new() };
+        let Ok(answer) = client.send(request).await else { return Vec::new() };
+        let bundle: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let entries = bundle["entry"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let slots = entries.iter().filter(|entry| entry["resource"]["resourceType"] == "Slot");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let slots = slots.map(|entry| Slot {
+            id: text(&entry["resource"]["id"]),
+            name: text(&entry["fullUrl"]),
+            start: text(&entry["resource"]["start"]),
+            end: text(&entry["resource"]["end"]),
+        });
+        slots.collect()
+    }
+
+    /// A question as it is asked, with its headers; none if the path is none.
+    pub fn get(&mut self, path: &str) -> Option<Request<Bytes>> {
+        let (correlation, service) = (self.uuid(), self.service.clone());
+        self.with_headers(Request::get(path), &service, &correlation).body(Bytes::new()).ok()
+    }
+
     /// A message as it is posted, with its headers; none if an id cannot stand in one.
     pub fn request(&mut self, sent: &Sent, correlation: &str) -> Option<Request<Bytes>> {
+        let request = self.with_headers(Request::post(PATH), &sent.service, correlation);
+        request
+            .header("content-type", "application/fhir+json; version=1.4.0")
+            .header("use-context", "a1t1|booked|booking-request|new")
+            .body(Bytes::from(sent.body.to_string()))
+            .ok()
+    }
+
+    fn with_headers(&mut self, request: Builder, service: &str, correlation: &str) -> Builder {
         let encoded = |value: Value| STANDARD.encode(value.to_string());
         let who = |kind: &str, value: &str| {
             encoded(json!({ "resourceType": kind, "identifier": [{ "system": ODS_CODE, "value": value }] }))
         };
-        Request::post(PATH)
-            .header("content-type", "application/fhir+json; version=1.4.0")
+        request
             .header("accept", "application/fhir+json; version=1.4.0")
             .header("x-request-id", self.uuid())
             .header("x-correlation-id", correlation)
-            .header("nhsd-target-identifier", encoded(json!({ "system": SERVICE_ID, "value": sent.service })))
+            .header("nhsd-target-identifier", encoded(json!({ "system": SERVICE_ID, "value": service })))
             .header("nhsd-end-user-organisation", who("Organization", &self.own))
             .header("nhsd-requesting-software", who("Device", "adastra"))
-            .header("use-context", "a1t1|booked|booking-request|new")
-            .body(Bytes::from(sent.body.to_string()))
-            .ok()
     }
 
     fn appointment(
         &mut self,
         person: &Person,
         practice: &str,
-        start: Timestamp,
+        slot: &Slot,
         now: Timestamp,
         (reason, status, id): (&str, &str, Option<&str>),
     ) -> Sent {
-        let (focus, patient, slot) = (self.name(), self.name(), self.name());
-        let end = start.plus(Duration::from_secs(15 * 60)).to_string();
+        let (focus, patient) = (self.name(), self.name());
         let mut appointment = json!({
             "resourceType": "Appointment", "meta": { "lastUpdated": now.to_string() }, "status": status,
-            "description": "Earache since yesterday", "start": start.to_string(), "end": end,
-            "slot": [{ "reference": slot }], "created": now.to_string(),
+            "description": "Earache since yesterday", "start": slot.start, "end": slot.end,
+            "slot": [{ "reference": slot.name }], "created": now.to_string(),
             "participant": [{ "actor": { "reference": patient }, "status": "accepted" }],
         });
         if let Some(id) = id {
             appointment["id"] = json!(id);
         }
-        let slot_resource = json!({
+        let mut slot_resource = json!({
             "resourceType": "Slot", "schedule": { "reference": "Schedule/1" }, "status": "busy",
-            "start": start.to_string(), "end": end,
+            "start": slot.start, "end": slot.end,
         });
+        if !slot.id.is_empty() {
+            slot_resource["id"] = json!(slot.id);
+        }
         let definition = match status {
             "cancelled" => "bars-message-booking-request-cancelled",
             _ => "bars-message-booking-request",
         };
-        let about = [(slot, slot_resource)];
+        let about = [(slot.name.clone(), slot_resource)];
         self.message(
             ("booking-request", reason, definition),
             (focus, appointment),

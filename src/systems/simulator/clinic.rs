@@ -53,7 +53,9 @@ pub enum State {
     Cancelled,
     /// The patient has come.
     Arrived,
-    /// The patient did not.
+    /// The patient was seen.
+    Done,
+    /// The patient did not come.
     DidNotAttend,
 }
 
@@ -94,6 +96,7 @@ struct Inside {
     answers: BTreeMap<String, Vec<u8>>,
     order: VecDeque<String>,
     received: Vec<String>,
+    messages: Vec<Vec<u8>>,
     said: u64,
 }
 
@@ -176,6 +179,33 @@ impl Clinic {
         Some(inside.schedule("S26", "Noshow", &held, now))
     }
 
+    /// It gives an appointment, by either name of it, another time (SIU^S13); none if there is no such one, or the time is
+    /// taken.
+    pub fn moves(&self, name: &str, start: Timestamp, now: Timestamp) -> Option<Message> {
+        let mut inside = self.inside();
+        let before = inside.find(name)?.clone();
+        let moved = Held { start, end: start.plus(before.end.since(before.start)), ..before.clone() };
+        if inside.is_in_the_way(&moved) {
+            return None;
+        }
+        *inside.find(name)? = moved.clone();
+        Some(inside.schedule("S13", "Booked", &moved, now))
+    }
+
+    /// It cancels an appointment, by either name of it (SIU^S15); none if there is no such one.
+    pub fn cancels(&self, name: &str, now: Timestamp) -> Option<Message> {
+        let mut inside = self.inside();
+        let held = inside.find(name)?;
+        held.state = State::Cancelled;
+        let held = held.clone();
+        Some(inside.schedule("S15", "Cancelled", &held, now))
+    }
+
+    /// All that it was sent, as it came.
+    pub fn messages(&self) -> Vec<Vec<u8>> {
+        self.inside().messages.clone()
+    }
+
     /// Serves until it is dropped.
     pub async fn run(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
@@ -225,6 +255,9 @@ impl Inside {
         let of = |number| field(message, "MSH", number);
         let control_id = of(10);
         self.received.push(control_id.clone());
+        if self.messages.len() < ANSWERS_MAX {
+            self.messages.push(message.to_vec());
+        }
         if self.manner == Manner::Deaf {
             return None;
         }
@@ -256,18 +289,25 @@ impl Inside {
         let Some(trigger) = kind.strip_prefix("SIU^").and_then(|rest| rest.split('^').next()) else {
             return Err((200, "Only SIU is taken here"));
         };
-        let placer = part(&field(message, "SCH", 1), 1);
-        if placer.is_empty() {
+        let [placer, filler] = [1, 2].map(|number| part(&field(message, "SCH", number), 1));
+        if placer.is_empty() && filler.is_empty() {
             return Err((101, "SCH-1 is missing"));
         }
         let state = match trigger {
+            "S12" if placer.is_empty() => return Err((101, "SCH-1 is missing")),
             "S12" => return self.book_for(&placer, message),
-            "S13" | "S14" => State::Booked,
+            "S13" => State::Booked,
+            "S14" => match part(&field(message, "SCH", 25), 1).as_str() {
+                "Started" => State::Arrived,
+                "Complete" => State::Done,
+                _ => State::Booked,
+            },
             "S15" | "S17" => State::Cancelled,
             "S26" => State::DidNotAttend,
             _ => return Err((201, "No such event here")),
         };
-        let held = self.find(&placer).ok_or(UNKNOWN)?;
+        let name = if placer.is_empty() { filler } else { placer };
+        let held = self.find(&name).ok_or(UNKNOWN)?;
         held.state = state;
         Ok(held.filler.clone())
     }
@@ -298,13 +338,7 @@ impl Inside {
     }
 
     fn write(&mut self, new: Held) -> Result<(), No> {
-        let in_the_way = |held: &Held| {
-            held.state != State::Cancelled
-                && held.resource == new.resource
-                && held.start < new.end
-                && new.start < held.end
-        };
-        if self.book.iter().any(in_the_way) {
+        if self.is_in_the_way(&new) {
             return Err(TAKEN);
         }
         if HELD_MAX <= self.book.len() {
@@ -312,6 +346,18 @@ impl Inside {
         }
         self.book.push(new);
         Ok(())
+    }
+
+    /// Whether another has some of its time.
+    fn is_in_the_way(&self, new: &Held) -> bool {
+        let in_the_way = |held: &Held| {
+            held.filler != new.filler
+                && held.state != State::Cancelled
+                && held.resource == new.resource
+                && held.start < new.end
+                && new.start < held.end
+        };
+        self.book.iter().any(in_the_way)
     }
 
     fn find(&mut self, name: &str) -> Option<&mut Held> {

@@ -38,6 +38,7 @@ struct State {
     mood: Mood,
     booked: Vec<BookedAppointment>,
     given_away: Vec<String>,
+    amended: usize,
 }
 
 impl Surgery {
@@ -48,6 +49,21 @@ impl Surgery {
     pub(super) fn booked(&self) -> usize {
         let standing = |one: &&BookedAppointment| one.status == AppointmentStatus::Booked;
         self.state().booked.iter().filter(standing).count()
+    }
+
+    /// What it has of the first that it booked.
+    pub(super) fn first(&self) -> BookedAppointment {
+        self.state().booked[0].clone()
+    }
+
+    /// How often it was told other words.
+    pub(super) fn amended(&self) -> usize {
+        self.state().amended
+    }
+
+    /// From now on it says this of all that it has booked.
+    pub(super) fn says(&self, status: AppointmentStatus) {
+        self.state().booked.iter_mut().for_each(|one| one.status = status);
     }
 
     /// Somebody else has it now.
@@ -137,7 +153,7 @@ impl GpSystem for Surgery {
             end: slot.end,
             slots: vec![slot.id.clone()],
             description: booking.description.clone(),
-            comment: String::new(),
+            comment: booking.comment.clone(),
             created: String::new(),
             booked_by: String::new(),
             delivery_channel: String::new(),
@@ -175,9 +191,25 @@ impl GpSystem for Surgery {
         _: &'a Requester,
         _: &'a PatientAtSystem,
         appointment: &'a BookedAppointment,
-        _: &'a Amendment,
+        amendment: &'a Amendment,
     ) -> Asked<'a, BookedAppointment> {
-        now(Ok(appointment.clone()))
+        let mut state = self.state();
+        state.amended += 1;
+        let Some(one) = state.booked.iter_mut().find(|one| one.id == appointment.id) else {
+            return now(Err(refusal("NOT_FOUND", Retry::Never, Outcome::NotDone)));
+        };
+        if one.version != appointment.version {
+            return now(Err(refusal("STALE", Retry::AfterFreshLook, Outcome::NotDone)));
+        }
+        let Amendment { description, comment } = amendment.clone();
+        one.description = description.unwrap_or_else(|| one.description.clone());
+        one.comment = comment.unwrap_or_else(|| one.comment.clone());
+        one.version.push('\'');
+        let amended = one.clone();
+        if state.mood == Mood::BooksAndHangsUp {
+            return now(Err(refusal("HUNG_UP", Retry::AfterFreshLook, Outcome::Unknown)));
+        }
+        now(Ok(amended))
     }
 
     fn cancel<'a>(

@@ -191,6 +191,9 @@ pub fn appointment(appointment: &BookedAppointment) -> ItemChange {
     let (status, at_source) = match appointment.status {
         AppointmentStatus::Booked => ("booked", "booked"),
         AppointmentStatus::Cancelled => ("cancelled", "cancelled"),
+        AppointmentStatus::Arrived => ("arrived", "arrived"),
+        AppointmentStatus::Fulfilled => ("attended", "fulfilled"),
+        AppointmentStatus::NoShow => ("did not attend", "noshow"),
         AppointmentStatus::Other => ("booked", "other"),
     };
     let minutes = appointment.end.since(appointment.start).as_secs() / 60;

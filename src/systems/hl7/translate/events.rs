@@ -53,7 +53,7 @@ pub(super) fn encounter_status(trigger: &str) -> Option<&'static str> {
 
 /// What an event makes of an appointment. A booking and a change say so themselves; what the schedule says of the
 /// appointment's state (SCH-25, table 0278 and words in use) makes it more than booked.
-pub(super) fn appointment_status(trigger: &str, status_at_source: &str) -> &'static str {
+pub(in crate::systems::hl7) fn appointment_status(trigger: &str, status_at_source: &str) -> &'static str {
     match trigger {
         "S15" => return "cancelled",
         "S16" => return "discontinued",

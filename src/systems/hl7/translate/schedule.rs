@@ -82,7 +82,7 @@ fn either<'a>(first: Value<'a>, second: Value<'a>) -> Value<'a> {
 }
 
 /// A duration in minutes. Without units it is in minutes, as HL7 v2.4 has it for SCH-9 and every sender means it.
-fn minutes(duration: &str, units: &str) -> Option<String> {
+pub(in crate::systems::hl7) fn minutes(duration: &str, units: &str) -> Option<String> {
     let number: u32 = duration.parse().ok()?;
     let minutes = match units.to_ascii_uppercase().as_str() {
         "" | "M" | "MIN" | "MINS" | "MINUTE" | "MINUTES" => number,

@@ -69,7 +69,7 @@ fn an_empty_record_says_that_there_is_no_information_and_why() {
         let problems = sections.iter().find(|section| section["title"] == "Problems").unwrap();
         let narrative = problems["text"]["div"].as_str().unwrap();
         assert_eq!(
-            narrative.contains("3 withheld (kind: problem) of emis: sealed at its source"),
+            narrative.contains("3 items of kind problem of emis: sealed where it was recorded"),
             !held.is_empty()
         );
     }

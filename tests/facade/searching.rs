@@ -98,7 +98,7 @@ fn what_is_withheld_is_told_in_every_answer() {
         assert_eq!(last["search"]["mode"], "outcome");
         let told = last["resource"].to_string();
         assert!(told.contains("of rio: the patient does not agree to sharing"));
-        assert_eq!(told.contains("3 withheld (kind: problem) of emis"), kind == ResourceType::Condition);
+        assert_eq!(told.contains("3 items of kind problem of emis"), kind == ResourceType::Condition);
         assert_eq!(given["meta"]["security"][0]["code"], "REDACTED");
     }
 }

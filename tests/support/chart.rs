@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use polygate::{
     codec::fhir::r4::{
-        Author, Ids, Page, Reading, Reason, ResourceType, Search, Withheld, binary, resources, searchset,
-        summary,
+        Author, Ids, Page, Reading, ResourceType, Search, Withheld, binary, resources, searchset, summary,
     },
     domain::{
         nhs_number::NhsNumber,
@@ -371,9 +370,14 @@ pub fn withheld() -> [Withheld; 2] {
             kind: Some(ItemKind::Problem),
             system: "emis".to_owned(),
             count: Some(3),
-            reason: Reason::Sealed,
+            why: "sealed where it was recorded",
         },
-        Withheld { kind: None, system: "rio".to_owned(), count: None, reason: Reason::Dissent },
+        Withheld {
+            kind: None,
+            system: "rio".to_owned(),
+            count: None,
+            why: "the patient does not agree to sharing",
+        },
     ]
 }
 

@@ -41,7 +41,7 @@ pub use capability::{capability_statement, rest_resources};
 pub use document::binary;
 pub use ids::Ids;
 pub use outcome::{Issue, outcome};
-pub use reading::{Reading, Reason, Withheld, patient_id};
+pub use reading::{Reading, Withheld, patient_id};
 pub use resource_type::ResourceType;
 pub use search::{Fault, PARAMETERS_MAX, Search, Subject};
 pub use summary::{Author, summary};

@@ -96,8 +96,13 @@ fn details(told: &Told<'_>) -> String {
             ("status", "status"),
         ],
     };
-    let said =
-        names.iter().filter_map(|(name, called)| Some(format!("{called} {}", told.text(name)?.trim())));
+    let is_result = matches!(told.item.kind, ItemKind::Result | ItemKind::Observation);
+    let said = names.iter().filter_map(|(name, called)| {
+        let text = told.text(name)?.trim();
+        // Letters of HL7 table 0085 are words to nobody.
+        let text = if is_result && *name == "status" { result_status(Some(text)) } else { text };
+        Some(format!("{called} {text}"))
+    });
     let value = told.text("value").map(|value| {
         let part = |name: &str| told.text(name).unwrap_or_default();
         format!("{}{} {}", part("comparator"), value.trim(), part("units")).trim().to_owned()

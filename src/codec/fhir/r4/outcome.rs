@@ -125,10 +125,10 @@ pub(super) fn of_reading(reading: &Reading<'_>, kinds: &[ItemKind]) -> Vec<Issue
 
 /// How much of what is held back, and why; never what.
 pub(super) fn withheld_words(one: &Withheld) -> String {
-    let count = one.count.map_or_else(|| "An unknown number".to_owned(), |count| count.to_string());
-    let kind = one.kind.map_or("any", ItemKind::name);
-    let whose = if one.system.is_empty() { "several systems" } else { &one.system };
-    format!("{count} withheld (kind: {kind}) of {whose}: {}", one.reason.words())
+    let count = one.count.map_or_else(|| "An unknown number of".to_owned(), |count| count.to_string());
+    let kind = one.kind.map(|kind| format!(" of kind {}", kind.name())).unwrap_or_default();
+    let whose = if one.system.is_empty() { String::new() } else { format!(" of {}", one.system) };
+    format!("{count} items{kind}{whose}: {}", one.why)
 }
 
 /// Which kind of items a practice's name for a section means; none if it is about no one kind.

@@ -21,31 +21,6 @@ use super::{
     writer::pruned,
 };
 
-/// Why something is held back.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Reason {
-    /// Sealed, locked or private at its source.
-    Sealed,
-    /// The patient dissents from its being shared.
-    Dissent,
-    /// Of a kind that is not shared without leave.
-    Sensitive,
-    /// Whoever asks may not see it.
-    NotForReader,
-}
-
-impl Reason {
-    /// In words that tell nothing of what it is.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Sealed => "sealed at its source",
-            Self::Dissent => "the patient does not agree to sharing",
-            Self::Sensitive => "sensitive, and not shared without leave",
-            Self::NotForReader => "not for this reader",
-        }
-    }
-}
-
 /// Something that a reading does not show: how much of it, and never what.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Withheld {
@@ -55,8 +30,8 @@ pub struct Withheld {
     pub system: String,
     /// How many items; none if nobody knows.
     pub count: Option<usize>,
-    /// Why.
-    pub reason: Reason,
+    /// Why, in words that tell nothing of what it is.
+    pub why: &'static str,
 }
 
 /// A record that is read as FHIR: what the permit leaves of it, and how much that is not.

@@ -25,8 +25,8 @@ pub enum ResourceType {
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     pub(super) sort: Sort,
-    /// The elements; the first that a resource has counts.
-    pub(super) elements: &'static [&'static str],
+    /// The element.
+    pub(super) element: &'static str,
 }
 
 /// How values of a search parameter are written (R4, section 3.1.1.4).
@@ -36,12 +36,12 @@ pub(super) enum Sort {
     Date,
 }
 
-const fn token(name: &'static str, elements: &'static [&'static str]) -> Parameter {
-    Parameter { name, sort: Sort::Token, elements }
+const fn token(name: &'static str, element: &'static str) -> Parameter {
+    Parameter { name, sort: Sort::Token, element }
 }
 
-const fn date(name: &'static str, elements: &'static [&'static str]) -> Parameter {
-    Parameter { name, sort: Sort::Date, elements }
+const fn date(name: &'static str, element: &'static str) -> Parameter {
+    Parameter { name, sort: Sort::Date, element }
 }
 
 impl ResourceType {
@@ -97,100 +97,57 @@ impl ResourceType {
     pub(super) const fn parameters(self) -> &'static [Parameter] {
         match self {
             Self::Patient | Self::Binary => &[],
-            Self::AllergyIntolerance => {
-                const {
-                    &[
-                        token("category", &["category"]),
-                        token("clinical-status", &["clinicalStatus"]),
-                        token("code", &["code"]),
-                        date("date", &["recordedDate"]),
-                    ]
-                }
-            }
-            Self::MedicationStatement => {
-                const {
-                    &[
-                        token("code", &["medicationCodeableConcept"]),
-                        token("status", &["status"]),
-                        date("effective", &["effectivePeriod"]),
-                    ]
-                }
-            }
-            Self::Condition => {
-                const {
-                    &[
-                        token("category", &["category"]),
-                        token("clinical-status", &["clinicalStatus"]),
-                        token("code", &["code"]),
-                        date("onset-date", &["onsetDateTime"]),
-                        date("recorded-date", &["recordedDate"]),
-                    ]
-                }
-            }
-            Self::Observation => {
-                const {
-                    &[
-                        token("category", &["category"]),
-                        token("code", &["code"]),
-                        token("status", &["status"]),
-                        date("date", &["effectiveDateTime"]),
-                    ]
-                }
-            }
-            Self::DiagnosticReport => {
-                const {
-                    &[
-                        token("category", &["category"]),
-                        token("code", &["code"]),
-                        token("status", &["status"]),
-                        date("date", &["effectiveDateTime"]),
-                    ]
-                }
-            }
-            Self::DocumentReference => {
-                const { &[token("type", &["type"]), token("status", &["status"]), date("date", &["date"])] }
-            }
-            Self::Immunization => {
-                const {
-                    &[
-                        token("vaccine-code", &["vaccineCode"]),
-                        token("status", &["status"]),
-                        date("date", &["occurrenceDateTime"]),
-                    ]
-                }
-            }
-            Self::Encounter => {
-                const {
-                    &[
-                        token("class", &["class"]),
-                        token("status", &["status"]),
-                        token("type", &["type"]),
-                        date("date", &["period"]),
-                    ]
-                }
-            }
-            Self::Appointment => const { &[token("status", &["status"]), date("date", &["start"])] },
-            Self::ServiceRequest => {
-                const {
-                    &[
-                        token("code", &["code"]),
-                        token("status", &["status"]),
-                        date("authored", &["authoredOn"]),
-                        date("occurrence", &["occurrenceDateTime"]),
-                    ]
-                }
-            }
-            Self::Provenance => const { &[date("recorded", &["recorded"])] },
-            Self::AuditEvent => {
-                const {
-                    &[
-                        token("action", &["action"]),
-                        token("outcome", &["outcome"]),
-                        token("type", &["type"]),
-                        date("date", &["recorded"]),
-                    ]
-                }
-            }
+            Self::AllergyIntolerance => &ALLERGY,
+            Self::MedicationStatement => &MEDICATION,
+            Self::Condition => &CONDITION,
+            Self::Observation | Self::DiagnosticReport => &RESULT,
+            Self::DocumentReference => &DOCUMENT,
+            Self::Immunization => &IMMUNIZATION,
+            Self::Encounter => &ENCOUNTER,
+            Self::Appointment => &APPOINTMENT,
+            Self::ServiceRequest => &REQUEST,
+            Self::Provenance => &PROVENANCE,
+            Self::AuditEvent => &AUDIT,
         }
     }
 }
+
+const ALLERGY: [Parameter; 4] = [
+    token("category", "category"),
+    token("clinical-status", "clinicalStatus"),
+    token("code", "code"),
+    date("date", "recordedDate"),
+];
+const MEDICATION: [Parameter; 3] = [
+    token("code", "medicationCodeableConcept"),
+    token("status", "status"),
+    date("effective", "effectivePeriod"),
+];
+const CONDITION: [Parameter; 5] = [
+    token("category", "category"),
+    token("clinical-status", "clinicalStatus"),
+    token("code", "code"),
+    date("onset-date", "onsetDateTime"),
+    date("recorded-date", "recordedDate"),
+];
+const RESULT: [Parameter; 4] = [
+    token("category", "category"),
+    token("code", "code"),
+    token("status", "status"),
+    date("date", "effectiveDateTime"),
+];
+const DOCUMENT: [Parameter; 3] = [token("type", "type"), token("status", "status"), date("date", "date")];
+const IMMUNIZATION: [Parameter; 3] =
+    [token("vaccine-code", "vaccineCode"), token("status", "status"), date("date", "occurrenceDateTime")];
+const ENCOUNTER: [Parameter; 4] =
+    [token("class", "class"), token("status", "status"), token("type", "type"), date("date", "period")];
+const APPOINTMENT: [Parameter; 2] = [token("status", "status"), date("date", "start")];
+const REQUEST: [Parameter; 4] = [
+    token("code", "code"),
+    token("status", "status"),
+    date("authored", "authoredOn"),
+    date("occurrence", "occurrenceDateTime"),
+];
+const PROVENANCE: [Parameter; 1] = [date("recorded", "recorded")];
+const AUDIT: [Parameter; 4] =
+    [token("action", "action"), token("outcome", "outcome"), token("type", "type"), date("date", "recorded")];

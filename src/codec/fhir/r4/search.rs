@@ -283,8 +283,7 @@ impl Search {
 
 impl Test {
     fn takes(&self, parameter: &Parameter, resource: &Value) -> bool {
-        let element =
-            parameter.elements.iter().map(|name| &resource[*name]).find(|element| !element.is_null());
+        let element = Some(&resource[parameter.element]).filter(|element| !element.is_null());
         match (self, element) {
             (_, None) => false,
             (Self::Tokens(tokens), Some(element)) => tokens.iter().any(|token| token.is_in(element)),

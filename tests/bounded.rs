@@ -14,6 +14,14 @@ use std::{
 };
 
 use peak_alloc::PeakAlloc;
+use polygate::{
+    codec::fhir::r4::{Author, Ids, Reading, ResourceType, binary, resources, summary, write},
+    domain::{
+        one_record::{OneRecord, Parts, Source, Statement, assemble},
+        record::ItemKind,
+        time::Timestamp,
+    },
+};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -30,6 +38,9 @@ const TREE_BYTES: usize = 64 << 20;
 /// Bytes that mean something to some protocol, and some that mean nothing to any.
 const SPECIAL: &[u8] =
     b"=\0\x02\x03\x04\x05\x06\x0b\x0d\x15\x17\x1c\n \"&'+:,-/;<>?A0[]{}\\^|~\x7f\x80\xc3\xff";
+
+/// The measure is of the whole process: one at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// One format, and what makes its readers work hard.
 struct Format {
@@ -49,8 +60,6 @@ struct Format {
 
 /// Feeds a format with everything, and fails on the first input that takes too much.
 fn feed(format: &Format) {
-    // The measure is of the whole process: one at a time.
-    static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut highest = 0;
     let mut put = |what: &str, input: Vec<u8>| {
@@ -415,4 +424,62 @@ fn poct1a() {
         ],
         tail: b"</SVC></OBS.R01>",
     });
+}
+
+/// What the FHIR of a record may take, for each byte of the record's texts and each of its items (`codec/fhir/r4`).
+const FACADE_MULTIPLE: usize = 16;
+const FACADE_ITEM_BYTES: usize = 16 << 10;
+
+/// A record of so many items of a kind, each with a text of so many bytes.
+fn record_of(kind: ItemKind, count: usize, text: &str) -> OneRecord {
+    let statements = (0..count).map(|number| {
+        let source = Source {
+            system: "one".to_owned(),
+            key: number.to_string(),
+            author: None,
+            organisation: None,
+            said_at: Timestamp(0),
+            received_at: Timestamp(0),
+            cached: false,
+            source_id: String::new(),
+        };
+        let fields = ["name", "note", "value", "content", "report", "codings"];
+        let fields = fields.map(|name| (name.to_owned(), text.to_owned())).into();
+        Statement { kind, key: number.to_string(), fields, withdrawn: false, source }
+    });
+    assemble(Parts { statements: statements.collect(), ..Parts::default() }, Timestamp(0))
+}
+
+#[test]
+fn a_record_as_fhir_takes_a_stated_multiple_of_it() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ids = Ids::new([0; 32]);
+    let author = Author { name: "Hub".to_owned(), organisation: "X".to_owned() };
+    let mut highest = 0;
+    for (count, text) in [
+        (1, "<".repeat(1 << 20)),
+        (1, "x".repeat(4 << 20)),
+        (4, "\u{1}\n".repeat(1 << 19)),
+        (1, "local|1|x\n".repeat(5_000)),
+        (2_000, "text".to_owned()),
+        (2_000, "&\"".repeat(500)),
+    ] {
+        for kind in [ItemKind::Result, ItemKind::Allergy, ItemKind::Document, ItemKind::Encounter] {
+            let record = record_of(kind, count, &text);
+            let reading = Reading::new(&record, &[], "https://hub.example/fhir/r4", &ids);
+            let before = MEMORY.current_usage();
+            MEMORY.reset_peak_usage();
+            for kind in ResourceType::ALL {
+                let given = resources(&reading, kind);
+                drop(given.iter().map(write).collect::<Vec<_>>());
+                drop(given.first().and_then(|one| binary(&reading, one["id"].as_str().unwrap())));
+            }
+            drop(write(&summary(&reading, &author, Timestamp(0))));
+            let taken = MEMORY.peak_usage().saturating_sub(before);
+            let most = FACADE_MULTIPLE * count * text.len() * 6 + FACADE_ITEM_BYTES * count + FIXED_BYTES;
+            assert!(taken <= most, "{kind:?}, {count} of {} bytes: {taken}", text.len());
+            highest = highest.max(taken);
+        }
+    }
+    support::counted(&format!("a record as FHIR: at most {} MiB", highest >> 20));
 }

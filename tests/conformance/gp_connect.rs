@@ -168,7 +168,7 @@ pub fn read(case: &Case) -> Outcome {
 }
 
 /// An example's JSON: without the marks of the site that showed it, and with the number of whoever is asked for.
-fn example(folder: &Path, file: &str) -> String {
+pub fn example(folder: &Path, file: &str) -> String {
     let text = String::from_utf8(shared::bytes(folder, file)).unwrap();
     let text = text.trim_start_matches('\u{feff}');
     let text = text.replace("{% highlight json %}", "").replace("{% endhighlight %}", "");

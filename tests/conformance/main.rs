@@ -15,6 +15,7 @@ mod case;
 mod compare;
 mod edifact;
 mod event;
+mod folding;
 mod gaps;
 mod gp_connect;
 mod hl7v2;

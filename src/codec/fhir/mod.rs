@@ -9,6 +9,7 @@ pub mod fuzzing;
 mod json;
 pub mod names;
 mod number;
+pub mod r4;
 mod schema;
 mod types;
 mod views;

@@ -9,7 +9,8 @@
 //! | problem | a coding, the day of onset | status, significance | ended |
 //! | document | the content, byte for byte | media type | created, type |
 //!
-//! Local codes mean something within their system only. Two statements of one system are two things, unless they
+//! Local codes mean something within their system only; codes of what lost its own code on the way from one system to
+//! another ("transfer-degraded") mean nothing: what it is stands in its words alone. Two statements of one system are two things, unless they
 //! have one key: then the newer has the word. Encounters, appointments, referrals, demographics and notices are each
 //! system's own, and never folded.
 
@@ -158,8 +159,27 @@ fn identities(statement: &Statement, codings: &[Coding]) -> Vec<String> {
         _ => None,
     };
     let Some(dated) = dated else { return Vec::new() };
-    let shared = codings.iter().filter(|coding| coding.system != "local" && !coding.system.is_empty());
+    // A code may be there twice, under two names of its system; a description of such a code is as empty as it is.
+    let degraded: Vec<&str> =
+        codings.iter().filter(|coding| is_degraded(coding)).map(|coding| coding.code.as_str()).collect();
+    let means = |coding: &&Coding| {
+        let is_lost = degraded.contains(&coding.code.as_str());
+        let is_description = !degraded.is_empty() && coding.system.ends_with("#description");
+        !matches!(coding.system.as_str(), "local" | "") && !is_lost && !is_description
+    };
+    let shared = codings.iter().filter(means);
     shared.map(|coding| format!("{kind:?} {dated} {}|{}", coding.system, coding.code)).collect()
+}
+
+/// SNOMED CT's codes for entries, medicines, drug allergies and other allergies that lost their own code when a record
+/// moved between practices (GP2GP; GP Connect 1.6.0, degraded medications and allergies): two of them have nothing in
+/// common.
+const DEGRADED: [&str; 4] = ["196411000000103", "196421000000109", "196461000000101", "196471000000108"];
+
+/// Whether a code says only that the code was lost.
+fn is_degraded(coding: &Coding) -> bool {
+    DEGRADED.contains(&coding.code.trim())
+        || normal::words(&coding.display).replace('-', " ").starts_with("transfer degraded")
 }
 
 fn compare(one: &Statement, other: &Statement) -> Verdict {

@@ -156,6 +156,23 @@ pub enum Dispute {
     ResultValue,
 }
 
+impl Dispute {
+    /// What kind of item it is about.
+    const fn kind(self) -> ItemKind {
+        match self {
+            Self::Allergy => ItemKind::Allergy,
+            Self::ResultValue => ItemKind::Result,
+            Self::FamilyName
+            | Self::GivenName
+            | Self::BirthDate
+            | Self::Gender
+            | Self::Postcode
+            | Self::GeneralPractice
+            | Self::Death => ItemKind::Demographics,
+        }
+    }
+}
+
 /// Something that systems say differently. Its `Debug` shows no content.
 #[derive(Clone, Eq, PartialEq, Serialize)]
 pub struct Disagreement {
@@ -403,17 +420,18 @@ fn identity(
     }
 }
 
+/// Marks the items that a disagreement is about. One system may use one key for things of two kinds.
 fn mark(items: &mut [OneItem], disagreements: &[Disagreement]) {
-    let disputed: std::collections::BTreeSet<(&str, &str)> = disagreements
-        .iter()
-        .flat_map(|disagreement| &disagreement.claims)
-        .map(|claim| (claim.system.as_str(), claim.key.as_str()))
-        .collect();
+    let mut disputed = std::collections::BTreeSet::new();
+    for disagreement in disagreements {
+        let kind = disagreement.about.kind();
+        let claims = disagreement.claims.iter();
+        disputed.extend(claims.map(|claim| (kind, claim.system.as_str(), claim.key.as_str())));
+    }
     for item in items {
-        item.disputed = item
-            .sources
-            .iter()
-            .any(|source| disputed.contains(&(source.system.as_str(), source.key.as_str())));
+        let names =
+            item.sources.iter().map(|source| (item.kind, source.system.as_str(), source.key.as_str()));
+        item.disputed = names.into_iter().any(|name| disputed.contains(&name));
     }
 }
 

@@ -203,6 +203,55 @@ fn demographics_that_differ_are_listed_and_never_merged() {
 }
 
 #[test]
+fn a_disagreement_marks_nothing_else_that_has_its_key() {
+    let differing = |date: &'static str| [("birth_date", date)];
+    let found = record(&[
+        statement(ItemKind::Demographics, "one", "7", &differing("1971-02-03")),
+        statement(ItemKind::Appointment, "one", "7", &[("status", "booked")]),
+        statement(ItemKind::Demographics, "other", "", &differing("1971-02-04")),
+    ]);
+    assert!(found.section(ItemKind::Demographics).iter().all(|item| item.disputed));
+    assert!(!found.section(ItemKind::Appointment)[0].disputed);
+}
+
+#[test]
+fn what_lost_its_code_on_the_way_is_never_the_same_nor_in_dispute() {
+    for (kind, code, display, one, other) in [
+        (ItemKind::Allergy, "196461000000101", "", "Penicillin", "Aspirin"),
+        (ItemKind::Allergy, "196471000000108", "", "Nuts", "Latex"),
+        (ItemKind::Medication, "196421000000109", "", "Warfarin 1mg tablets", "Aspirin 75mg tablets"),
+        (ItemKind::Problem, "1", "Transfer-degraded plan", "Review", "Referral"),
+    ] {
+        let codings =
+            format!("http://snomed.info/sct|{code}|{display}\nhttp://snomed.info/sct#description|46|");
+        let fields = |name, status| {
+            [
+                ("name", name),
+                ("code", code),
+                ("code_system", "snomed-ct"),
+                ("codings", &codings),
+                ("started", "2020-01-01"),
+                ("onset", "2020-01-01"),
+                ("status", status),
+            ]
+        };
+        for status in ["active", "inactive"] {
+            let found = record(&[
+                statement(kind, "emis", "1", &fields(one, "active")),
+                statement(kind, "vision", "2", &fields(other, status)),
+            ]);
+            assert_eq!((found.section(kind).len(), found.disagreements.len()), (2, 0), "{one}, {other}");
+        }
+        // A code of its own beside it still tells.
+        let own = format!("{codings}\nhttps://fhir.example/drugs|77|{one}");
+        let mut both = fields(one, "active");
+        both[3].1 = &own;
+        let found = record(&[statement(kind, "emis", "1", &both), statement(kind, "vision", "2", &both)]);
+        assert_eq!(found.section(kind).len(), 1);
+    }
+}
+
+#[test]
 fn the_newest_word_of_one_system_counts_and_withdrawn_items_are_counted() {
     let number = NhsNumber::parse("9990000018").unwrap();
     let item = |value: &str| {

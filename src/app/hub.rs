@@ -137,7 +137,7 @@ impl RunningHub {
             Arc::clone(&running.hub),
             running.practices.clone(),
             super::booking::organisation(config),
-        )));
+        )?));
         let mailbox = running.start_mesh(config, &clock)?;
         running.start_deliveries(config, mailbox.as_ref(), &clock)?;
         running.start_links(config, &clock)?;

@@ -4,6 +4,7 @@
 //! durable; whoever has none has no function to call. If the trail cannot be written, nothing is shown, and everything
 //! else goes on.
 
+mod export;
 mod facts;
 mod list;
 mod shown;
@@ -128,6 +129,8 @@ pub struct Records {
     bounds: Bounds,
     exclusions: Exclusions,
     open: Mutex<BTreeMap<OpenId, Open>>,
+    /// From which ids in documents are made, so that they tell nothing of what they name.
+    secret: [u8; 32],
 }
 
 impl fmt::Debug for Records {
@@ -159,8 +162,16 @@ struct AlertWords<'a> {
 
 impl Records {
     /// The records of a hub, whose practices are asked when one is opened.
-    pub fn new(hub: Arc<Hub>, practices: Vec<Arc<dyn GpSystem>>, organisation: Organisation) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The kernel gives no random numbers.
+    pub fn new(
+        hub: Arc<Hub>,
+        practices: Vec<Arc<dyn GpSystem>>,
+        organisation: Organisation,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            secret: entropy::secret()?,
             hub,
             practices,
             organisation,
@@ -168,7 +179,7 @@ impl Records {
             bounds: Bounds::default(),
             exclusions: Exclusions::default(),
             open: Mutex::default(),
-        }
+        })
     }
 
     /// The moment now, by the hub's clock.

@@ -44,7 +44,7 @@ impl Stand {
         ground.stage.receive(&rio, &[said]).await;
         let kinds = [ItemKind::Allergy, ItemKind::Appointment];
         ground.stage.until(|hub| hub.knows_kinds(0, &kinds)).await;
-        let records = Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation());
+        let records = Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation()).unwrap();
         Self { ground, desk, trail, audit, records }
     }
 
@@ -107,6 +107,23 @@ async fn a_clinician_sees_the_record_of_whoever_is_booked_and_it_is_on_record_fi
         ["record.viewers", "record.view", "record.open"]
     );
     assert!(stand.ground.stage.hub.journal.shared().end() > crate::journal::Position::default());
+}
+
+#[tokio::test]
+async fn a_summary_for_another_place_has_the_record_and_is_on_record_as_such() {
+    let stand = Stand::start().await;
+    let amara = viewer("amara", Role::Clinician);
+    let id = stand.records.open(&amara, number(0), agreed()).await.unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&stand.records.export(&amara, id).await.unwrap()).unwrap();
+    assert_eq!(
+        (document["resourceType"].as_str(), document["type"].as_str()),
+        (Some("Bundle"), Some("document"))
+    );
+    assert_eq!(document["entry"][0]["resource"]["resourceType"], "Composition");
+    assert!(document.to_string().contains("Canaryallergy"));
+    assert_eq!(stand.deeds().last().unwrap().0, "record.export");
+    assert!(matches!(stand.records.export(&viewer("ben", Role::Clinician), id).await, Err(Closed::Over)));
 }
 
 #[tokio::test]

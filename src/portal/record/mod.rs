@@ -45,6 +45,7 @@ pub(super) fn routes(records: &Arc<Records>, door: &Door) -> Router {
         .route("/record/{id}/disagreements", get(pages::disagreements))
         .route("/record/{id}/viewers", get(pages::viewers))
         .route("/record/{id}/print", get(pages::print))
+        .route("/record/{id}/summary.json", get(pages::export))
         .route("/record/{id}/close", post(pages::close))
         .with_state(Chart { records: Arc::clone(records) });
     door.only(Demand::Roles(&[Role::Clinician]), pages)

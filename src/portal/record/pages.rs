@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{Path, State},
+    http::header,
     response::{IntoResponse as _, Redirect},
 };
 
@@ -264,6 +265,21 @@ pub(super) async fn viewers(State(chart): State<Chart>, signed: Signed, Path(id)
         reason: row.reason,
     });
     shown(&ViewersPage { frame: frame(&signed, "Who has viewed"), id, rows: rows.collect() })
+}
+
+/// The summary as a document for another place: FHIR R4, an International Patient Summary.
+pub(super) async fn export(State(chart): State<Chart>, signed: Signed, Path(id): Path<String>) -> Page {
+    match chart.records.export(&viewer(&signed), named(&id)?).await {
+        Ok(bytes) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/fhir+json"),
+                // The name says nothing of the patient: browsers keep lists of what was fetched.
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"summary.json\""),
+            ];
+            Ok((headers, bytes).into_response())
+        }
+        Err(closed) => Chart::closed(&signed, &closed),
+    }
 }
 
 /// Closes the record.

@@ -25,6 +25,8 @@ use crate::{
 
 const ORIGIN: &str = "http://127.0.0.1:8080";
 const PAGES: [&str; 7] = ["", "/all", "/results", "/timeline", "/disagreements", "/viewers", "/print"];
+/// A document, not a page.
+const DOCUMENT: &str = "/summary.json";
 
 /// Somebody at a browser, and the hub behind it.
 struct Browser {
@@ -62,7 +64,8 @@ impl Browser {
             kind: String::new(),
             telephone: String::new(),
         };
-        let records = Arc::new(Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation));
+        let records =
+            Arc::new(Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation).unwrap());
         ground.stage.until(|hub| hub.knows_kinds(0, &[ItemKind::Result, ItemKind::Appointment])).await;
         let staff =
             Staff { sign_in: Arc::clone(&bench.sign_in), hub: "Soho polyclinic".to_owned(), tls: false };
@@ -158,6 +161,8 @@ async fn a_clinician_opens_a_record_from_the_gate_and_reads_every_page() {
     assert!(summary.contains("&#60;script&#62;") && summary.contains("rio, "), "{summary}");
     let (_, _, viewers) = browser.get(&format!("{record}/viewers")).await;
     assert!(viewers.contains("Amara Okafor") && viewers.contains("record.print"));
+    let (status, _, document) = browser.get(&format!("{record}/summary.json")).await;
+    assert_eq!((status, document.starts_with('{')), (StatusCode::OK, true));
     let (status, location, _) = browser.post(&format!("{record}/close"), &[]).await;
     assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/clinic"));
     assert_eq!(browser.get(&record).await.0, StatusCode::GONE);
@@ -185,7 +190,7 @@ async fn no_page_is_shown_to_another_user_or_another_role_or_nobody() {
     let mut browser = Browser::new().await;
     let record = browser.open().await;
     browser.enter("ben").await;
-    for page in PAGES {
+    for page in PAGES.into_iter().chain([DOCUMENT]) {
         let (status, _, text) = browser.get(&format!("{record}{page}")).await;
         assert_eq!((status, text.contains("CANARYNAME")), (StatusCode::GONE, false), "{page}");
     }

@@ -18,8 +18,8 @@ use crate::{
         },
         ids::HubId,
         slot::{
-            Amendment, AppointmentStatus, BookedAppointment, Booking, FreeSlot, PatientAtSystem,
-            Registration, SlotQuery,
+            Amendment, AppointmentStatus, BookedAppointment, Booking, DESCRIPTION_CHARACTERS_MAX, FreeSlot,
+            PatientAtSystem, Registration, SlotQuery,
         },
         time::Timestamp,
     },
@@ -162,7 +162,12 @@ impl Practices {
         let booking = Booking {
             patient: patient.clone(),
             slots,
-            description: appointment.description.clone(),
+            // A practice wants a label; reception need not invent one.
+            description: if appointment.description.is_empty() {
+                appointment.service_name.chars().take(DESCRIPTION_CHARACTERS_MAX).collect()
+            } else {
+                appointment.description.clone()
+            },
             comment: appointment.comment.clone(),
         };
         let booked = system.book(who, &booking).await?;

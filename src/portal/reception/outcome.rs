@@ -87,6 +87,8 @@ struct OutcomePage {
     verdict: Mark,
     is_move: bool,
     certain: bool,
+    /// Something of it cannot be had.
+    failed: bool,
     made: Vec<Made>,
     /// What it came out of is still on a list.
     clears: bool,
@@ -144,6 +146,7 @@ fn made_shown(counter: &Counter, signed: &Signed, draft: DraftId, work: &Work, m
         verdict,
         is_move: matches!(work.errand, Errand::Move(_)),
         certain,
+        failed,
         made: standing.iter().map(|made| Made::of(made, counter)).collect(),
         clears: work.waiting.is_some() || work.task.is_some(),
         request: new_request()?,

@@ -8,7 +8,10 @@ use axum::{
 };
 
 use crate::{
-    access::{audit::Outcome, policy::Deed},
+    access::{
+        audit::Outcome,
+        policy::{Deed, GroundKind},
+    },
     domain::{
         booking::Person,
         one_record::{Disagreement, Dispute},
@@ -62,7 +65,12 @@ impl Around {
             id: id.to_owned(),
             banner: Banner::of(&person, times::day(shown.record.at)),
             until: panel::until(shown),
-            ground: shown.ground.word(),
+            ground: match shown.ground {
+                GroundKind::Relationship => "because the patient is in our care",
+                GroundKind::SelfClaimed => "because you said that you care for the patient",
+                GroundKind::Emergency => "because this is an emergency",
+                GroundKind::Legal => "because the law demands it",
+            },
             notices: panel::notices(shown),
             disputes: shown.record.disagreements.len(),
             at,

@@ -17,6 +17,8 @@ pub(super) struct Panel {
     pub id: &'static str,
     pub title: &'static str,
     pub items: Vec<Item>,
+    /// What is over, and must not be taken for what is so now (GP Connect: never a resolved allergy among active ones).
+    pub past: Vec<Item>,
     /// Items that this page leaves out.
     pub more: usize,
     /// Why it is empty; empty if it is not.
@@ -78,13 +80,23 @@ pub(super) fn all(shown: &Shown) -> Vec<Panel> {
 
 fn panel(shown: &Shown, kind: ItemKind, most: usize) -> Panel {
     let items = shown.record.section(kind);
+    let (past, current): (Vec<&OneItem>, Vec<&OneItem>) = items.iter().partition(|one| is_past(one));
     Panel {
         id: kind.name(),
         title: title(kind),
-        items: items.iter().take(most).map(|one| item(&shown.record, one)).collect(),
-        more: items.len().saturating_sub(most),
+        items: current.iter().take(most).map(|one| item(&shown.record, one)).collect(),
+        past: past.iter().take(most).map(|one| item(&shown.record, one)).collect(),
+        more: current.len().saturating_sub(most) + past.len().saturating_sub(most),
         empty: if items.is_empty() { why_empty(shown) } else { String::new() },
     }
+}
+
+/// Whether a source says that an allergy, a problem or a medicine is over. In doubt it is not.
+fn is_past(one: &OneItem) -> bool {
+    let may_end = matches!(one.kind, ItemKind::Allergy | ItemKind::Problem | ItemKind::Medication);
+    let status = one.fields.get("status").map(|status| status.to_ascii_lowercase()).unwrap_or_default();
+    let words = ["resolved", "inactive", "completed", "stopped", "ended", "past"];
+    may_end && !one.disputed && words.contains(&status.as_str())
 }
 
 /// The title of a section.
@@ -144,7 +156,7 @@ pub(super) fn item(record: &OneRecord, one: &OneItem) -> Item {
         (!words.is_empty()).then(|| (*label, tidy(label, &words.join(" "))))
     });
     Item {
-        name: name.unwrap_or("Without a name").to_owned(),
+        name: name.unwrap_or(nameless(one.kind)).to_owned(),
         date: date_of(one),
         details: details.collect(),
         mark: one.interpretation.as_ref().and_then(|known| known.flag).and_then(abnormal),
@@ -158,6 +170,30 @@ pub(super) fn item(record: &OneRecord, one: &OneItem) -> Item {
                 format!("{} {} {}", coding.system, coding.code, coding.display).trim_end().to_owned()
             })
             .collect(),
+    }
+}
+
+/// What an item is called whose source gives it no name.
+const fn nameless(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Encounter => "Contact",
+        ItemKind::Appointment => "Appointment",
+        ItemKind::Referral => "Referral",
+        ItemKind::Document => "Document",
+        _ => "Without a name",
+    }
+}
+
+/// HL7 table 0085 in words; other words as they are.
+fn status(text: &str) -> &str {
+    match text {
+        "F" => "final",
+        "P" => "preliminary",
+        "C" => "corrected",
+        "R" | "I" => "not final yet",
+        "X" => "cannot be had",
+        "D" | "W" => "withdrawn",
+        other => other,
     }
 }
 
@@ -190,7 +226,11 @@ const DETAILS: [(&str, &[&str]); 22] = [
 const DATES: [&str; 2] = ["Ended", "Last issued"];
 
 fn tidy(label: &str, text: &str) -> String {
-    if DATES.contains(&label) { moment(text) } else { text.to_owned() }
+    match label {
+        "Status" => status(text).to_owned(),
+        label if DATES.contains(&label) => moment(text),
+        _ => text.to_owned(),
+    }
 }
 
 /// The fields that date an item, the most telling first.
@@ -279,7 +319,23 @@ pub(super) fn age(age: Duration) -> String {
 
 /// What a reader must know of the record's completeness, as sentences.
 pub(super) fn notices(shown: &Shown) -> Vec<String> {
-    let mut said: Vec<String> = shown.record.notices.iter().map(words).collect();
+    // A source's own notices name the section they are about; the list of all has lost it.
+    let of_sections = shown.record.section(ItemKind::Notice);
+    let field = |one: &OneItem, name: &str| one.fields.get(name).cloned().unwrap_or_default();
+    let has_section = |notice: &Notice| {
+        of_sections.iter().any(|one| {
+            field(one, "code") == notice.code
+                && one.sources.iter().any(|source| source.system == notice.system)
+        })
+    };
+    let others = shown.record.notices.iter().filter(|notice| !has_section(notice));
+    let mut said: Vec<String> = others.map(words).collect();
+    said.extend(of_sections.iter().map(|one| {
+        let system = one.sources.first().map_or("", |source| source.system.as_str()).to_owned();
+        let (section, code) = (field(one, "section"), field(one, "code"));
+        let whose = if section.is_empty() { system } else { format!("{system}, {section}") };
+        words(&Notice { system: whose, code, text: field(one, "name") })
+    }));
     said.extend(shown.withheld.iter().map(|(why, count)| withheld(*why, *count)));
     if 0 < shown.record.withdrawn_count {
         said.push(format!(
@@ -313,7 +369,7 @@ fn words(notice: &Notice) -> String {
         }
         "data-awaiting-filing" => format!("{system}: items wait to be filed, and may be missing."),
         code if notice.text.is_empty() => format!("{system}: {}.", code.replace('-', " ")),
-        code => format!("{system}: {}: {}.", code.replace('-', " "), notice.text),
+        _ => format!("{system}: {}.", notice.text.trim_end_matches('.')),
     }
 }
 
@@ -361,6 +417,24 @@ mod tests {
         ] {
             assert_eq!(moment(said), expected, "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_over_is_never_among_what_is_so() {
+        let one = |kind, status: &str, disputed| OneItem {
+            kind,
+            fields: [("status".to_owned(), status.to_owned())].into(),
+            codings: Vec::new(),
+            sources: Vec::new(),
+            interpretation: None,
+            disputed,
+        };
+        assert!(is_past(&one(ItemKind::Allergy, "resolved", false)));
+        assert!(is_past(&one(ItemKind::Medication, "Stopped", false)));
+        assert!(!is_past(&one(ItemKind::Allergy, "active", false)));
+        assert!(!is_past(&one(ItemKind::Allergy, "", false)), "in doubt it is so");
+        assert!(!is_past(&one(ItemKind::Allergy, "resolved", true)), "another system says otherwise");
+        assert!(!is_past(&one(ItemKind::Result, "completed", false)));
     }
 
     #[test]

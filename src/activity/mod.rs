@@ -1,0 +1,1 @@
+//! Every contact counted once: what sources state becomes contacts, and contacts become returns.

@@ -1,1 +1,4 @@
 //! Every contact counted once: what sources state becomes contacts, and contacts become returns.
+
+pub mod derive;
+pub mod maps;

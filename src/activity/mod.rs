@@ -2,3 +2,4 @@
 
 pub mod derive;
 pub mod maps;
+pub mod route;

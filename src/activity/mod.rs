@@ -1,1 +1,5 @@
 //! Every contact counted once: what sources state becomes contacts, and contacts become returns.
+
+pub mod codes;
+pub mod privacy;
+pub mod returns;

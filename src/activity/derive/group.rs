@@ -14,7 +14,10 @@ use crate::domain::{
     time::Timestamp,
 };
 
-use super::{names, people::Who};
+use super::{
+    names,
+    people::{Who, is_nhs},
+};
 
 /// A second system may tell of a booking only after the first has already cancelled it: so long, both cancelled, are one.
 pub const ECHO_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
@@ -189,7 +192,8 @@ fn tenancy(tenancies: &Tenancies, who: Option<Who>, is_beginning: bool) -> usize
         return own;
     }
     match tenancies.last() {
-        Some((known, _)) if known.is_empty() || !is_beginning => last,
+        // A local number and an NHS number need not be two people: nobody has said so.
+        Some((known, _)) if !is_beginning || !known.iter().any(|other| is_nhs(*other) == is_nhs(who)) => last,
         _ => tenancies.len(),
     }
 }
@@ -254,7 +258,8 @@ impl<'a> Track<'a> {
         let standing = places.iter().filter(|place| !known.superseded.contains(place));
         let standing: Vec<SaidKind> =
             standing.map(|place| known.statements[*place].evidence.said.kind()).collect();
-        let who = all().filter_map(|statement| statement.who).next_back();
+        let nhs = all().filter_map(|statement| statement.who).rfind(|who| is_nhs(*who));
+        let who = nhs.or_else(|| all().filter_map(|statement| statement.who).next_back());
         let service = all().filter_map(|statement| statement.service.as_ref()).next_back();
         let kinds: Vec<SaidKind> = all().map(|statement| statement.evidence.said.kind()).collect();
         let ends = standing.iter().rev().find(|kind| {

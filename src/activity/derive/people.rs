@@ -48,7 +48,8 @@ pub(super) struct People {
     persons: Vec<Person>,
 }
 
-fn is_nhs(number: Number) -> bool {
+/// Whether a number, or who it stands for, is an NHS number.
+pub(super) const fn is_nhs(number: Number) -> bool {
     number & 1 == 1
 }
 

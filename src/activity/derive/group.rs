@@ -91,8 +91,13 @@ pub(super) struct Name {
 
 /// Which statements belong together; `statements` are in order.
 pub(super) fn group(statements: &[Statement]) -> Vec<Group> {
-    let mut legs = legs(statements);
+    let moves = statements.iter().any(|statement| !statement.evidence.replaces.is_empty());
     let by_name = tenancies(statements, true);
+    let mut legs = if moves {
+        legs(statements.len(), &tenancies(statements, false))
+    } else {
+        legs(statements.len(), &by_name)
+    };
     let (tracks, superseded) = tracks(statements, &by_name, &mut legs);
     let leg_of: Vec<usize> = (0..statements.len()).map(|place| legs.first(place)).collect();
     let known = Known { statements, leg_of: &leg_of, superseded: &superseded };
@@ -146,9 +151,9 @@ impl Union {
 type Tenancies = Vec<(BTreeSet<Who>, Vec<usize>)>;
 
 /// Statements that share a name.
-fn legs(statements: &[Statement]) -> Union {
-    let mut union = Union::new(statements.len());
-    for (_, places) in tenancies(statements, false).values().flatten() {
+fn legs(count: usize, by_name: &BTreeMap<&Reference, Tenancies>) -> Union {
+    let mut union = Union::new(count);
+    for (_, places) in by_name.values().flatten() {
         for pair in places.windows(2) {
             union.join(pair[0], pair[1]);
         }

@@ -280,7 +280,7 @@ impl Ledger {
     /// A bundle's statements, if all its contacts lie in months up to this one and the last of them in this one.
     fn closes_with(&self, bundle: u32, month: Month) -> Option<Vec<Evidence>> {
         let statements = self.unpacked(bundle);
-        let contacts = self.contacts_in(&statements);
+        let contacts = self.contacts_in(statements.clone());
         let days = contacts.iter().map(Contact::month);
         let last = if contacts.is_empty() {
             statements.iter().map(|statement| Month::of(day_of(statement))).max()
@@ -467,19 +467,20 @@ impl Ledger {
     }
 
     fn contacts_of(&self, bundle: u32) -> Vec<Contact> {
-        self.contacts_in(&self.unpacked(bundle))
+        self.contacts_in(self.unpacked(bundle))
     }
 
-    fn contacts_in(&self, statements: &[Evidence]) -> Vec<Contact> {
-        let statements =
-            statements.iter().filter(|statement| !matches!(statement.said, Said::PatientMerged(_)));
+    fn contacts_in(&self, statements: Vec<Evidence>) -> Vec<Contact> {
+        let is_of_contact = |statement: &Evidence| !matches!(statement.said, Said::PatientMerged(_));
         let mut statements: Vec<Statement> = statements
+            .into_iter()
+            .filter(is_of_contact)
             .map(|evidence| Statement {
                 at: evidence.at.min(evidence.taken),
                 who: self.people.who(&evidence.patient),
-                service: self.maps.service_of(evidence),
-                day: day_of(evidence),
-                evidence: evidence.clone(),
+                service: self.maps.service_of(&evidence),
+                day: day_of(&evidence),
+                evidence,
             })
             .collect();
         statements.sort_unstable_by(|one, other| {

@@ -1,5 +1,7 @@
 //! Every contact counted once: what sources state becomes contacts, and contacts become returns.
 
 pub mod codes;
+pub mod derive;
+pub mod maps;
 pub mod privacy;
 pub mod returns;

@@ -216,6 +216,18 @@ macro_rules! word_kinds {
     };
 }
 
+impl FactValue {
+    /// The value that a word of any of the short lists is; none if none of them has it.
+    pub fn word(text: &str) -> Option<Self> {
+        let words = Mechanism::of(text).map(Mechanism::word);
+        let words = words.or_else(|| ConsultationType::of(text).map(ConsultationType::word));
+        let words = words.or_else(|| Priority::of(text).map(Priority::word));
+        let words = words.or_else(|| OutcomeOfAttendance::of(text).map(OutcomeOfAttendance::word));
+        let words = words.or_else(|| Punctuality::of(text).map(Punctuality::word));
+        words.or_else(|| Profession::of(text).map(Profession::word)).map(Self::Word)
+    }
+}
+
 kinds! { Code => Code, Vec<Code> => Codes, Date => Date, Timestamp => Moment, u32 => Number, bool => Flag, }
 word_kinds! { Mechanism, ConsultationType, Priority, OutcomeOfAttendance, Punctuality, Profession, }
 
@@ -248,6 +260,15 @@ macro_rules! facts {
                 match name {
                     $(FactName::$value => self.$name.as_ref().map(Kind::value),)+
                 }
+            }
+
+            /// All that is stated, by name.
+            pub fn stated(&self) -> Vec<(FactName, FactValue)> {
+                let mut stated = Vec::new();
+                $(if let Some(value) = &self.$name {
+                    stated.push((FactName::$value, value.value()));
+                })+
+                stated
             }
 
             /// States one fact. False, and nothing changed, if the value is of another kind than the fact.

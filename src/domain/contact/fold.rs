@@ -122,6 +122,8 @@ pub struct Contact {
     pub hub: HubId,
     /// How it came about.
     pub kind: ContactKind,
+    /// Whether it was for nothing but telling a result, however it came about: no contact for any return.
+    pub result_only: bool,
     /// What became of it.
     pub state: State,
     /// Which evidence decided that: its place in [`Contact::evidence`].

@@ -6,69 +6,35 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    contact::{Code, Evidence, SlotType, local_date},
+    contact::{Code, Evidence, SlotType, local_date, words::words},
     ids::HubId,
 };
 
-/// What sort of service it is, as far as returns ask.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServiceKind {
-    /// Appointments in a practice's or a primary care network's book (EMIS, Vision).
-    GeneralPractice,
-    /// A clinic under a consultant.
-    Consultant,
-    /// A clinic under a nurse.
-    Nurse,
-    /// A clinic under a midwife.
-    Midwife,
-    /// Podiatry, physiotherapy, dietetics and so on.
-    AlliedHealth,
-    /// Another community service.
-    Community,
-    /// An urgent treatment centre or minor injuries unit.
-    UrgentTreatment,
-    /// A walk-in centre.
-    WalkInCentre,
-    /// Out-of-hours care and NHS 111.
-    OutOfHours,
-    /// Mental health.
-    MentalHealth,
-    /// Imaging and other diagnostics.
-    Diagnostics,
-}
-
-impl ServiceKind {
-    /// Every kind, in order.
-    pub const ALL: [Self; 11] = [
-        Self::GeneralPractice,
-        Self::Consultant,
-        Self::Nurse,
-        Self::Midwife,
-        Self::AlliedHealth,
-        Self::Community,
-        Self::UrgentTreatment,
-        Self::WalkInCentre,
-        Self::OutOfHours,
-        Self::MentalHealth,
-        Self::Diagnostics,
-    ];
-
-    /// In plain words.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::GeneralPractice => "general practice book",
-            Self::Consultant => "consultant clinic",
-            Self::Nurse => "nurse clinic",
-            Self::Midwife => "midwife clinic",
-            Self::AlliedHealth => "allied health clinic",
-            Self::Community => "community service",
-            Self::UrgentTreatment => "urgent treatment centre",
-            Self::WalkInCentre => "walk-in centre",
-            Self::OutOfHours => "out of hours",
-            Self::MentalHealth => "mental health",
-            Self::Diagnostics => "diagnostics",
-        }
+words! {
+    /// What sort of service it is, as far as returns ask.
+    pub enum ServiceKind {
+        /// Appointments in a practice's or a primary care network's book (EMIS, Vision).
+        GeneralPractice = "general-practice",
+        /// A clinic under a consultant.
+        Consultant = "consultant-clinic",
+        /// A clinic under a nurse.
+        Nurse = "nurse-clinic",
+        /// A clinic under a midwife.
+        Midwife = "midwife-clinic",
+        /// Podiatry, physiotherapy, dietetics and so on.
+        AlliedHealth = "allied-health",
+        /// Another community service.
+        Community = "community",
+        /// An urgent treatment centre or minor injuries unit.
+        UrgentTreatment = "urgent-treatment",
+        /// A walk-in centre.
+        WalkInCentre = "walk-in-centre",
+        /// Out-of-hours care and NHS 111.
+        OutOfHours = "out-of-hours",
+        /// Mental health.
+        MentalHealth = "mental-health",
+        /// Imaging and other diagnostics.
+        Diagnostics = "diagnostics",
     }
 }
 

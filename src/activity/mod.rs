@@ -5,3 +5,4 @@ pub mod derive;
 pub mod maps;
 pub mod privacy;
 pub mod returns;
+pub mod route;

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     activity::maps::Maps,
@@ -21,7 +22,10 @@ use crate::{
     },
 };
 
-use super::group::{Group, Statement};
+use super::{
+    group::{Group, Statement},
+    names,
+};
 
 /// Who is believed where systems differ, the first that says anything of it: the rule, and why.
 pub const PRECEDENCE: [(Precedence, &str); 3] = [
@@ -30,8 +34,17 @@ pub const PRECEDENCE: [(Precedence, &str); 3] = [
     (Precedence::Latest, "of others, the one that spoke last by its own clock knew most"),
 ];
 
-/// Names under which contacts were sent to somebody, and when.
-pub(super) type Pins = BTreeMap<ContactId, Timestamp>;
+/// That a contact was sent to somebody under a name.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Pin {
+    /// When it was first.
+    pub at: Timestamp,
+    /// A statement by which that contact is known again.
+    pub statement: EvidenceId,
+}
+
+/// Names under which contacts were sent to somebody.
+pub type Pins = BTreeMap<ContactId, Pin>;
 
 /// More differences on one contact are not read; the first are kept.
 const CONFLICTS_MAX: usize = 64;
@@ -57,7 +70,7 @@ pub(super) fn fold(statements: &[Statement], group: &Group, maps: &Maps, pins: &
     let facts = says.facts();
     let (kind, result_only) = says.kind(start.is_some());
     let hub = profile.map_or_else(|| first.evidence.id.hub.clone(), |profile| profile.hub.clone());
-    let names = names(group, pins);
+    let names = names(group, &all, pins);
     let patient = says.patient();
     let first_start = all.iter().find_map(|statement| statement.evidence.start);
     let conflicts = says.conflicts;
@@ -91,15 +104,42 @@ fn cited(statement: &Statement) -> Cited {
     Cited { id: evidence.id.clone(), said: evidence.said.kind(), at: statement.at, taken: evidence.taken }
 }
 
-/// The contact's own name and the others: one that was sent to somebody stays, else the strongest and earliest.
-fn names(group: &Group, pins: &Pins) -> (ContactId, Vec<ContactId>) {
+/// The contact's own name and the others: one that was sent to somebody stays, else the strongest and earliest. A name
+/// under which another contact was sent is not its.
+fn names(group: &Group, all: &[&Statement], pins: &Pins) -> (ContactId, Vec<ContactId>) {
     let mut ids: Vec<ContactId> = group.names.iter().map(|name| name.id).collect();
-    let sent = ids.iter().filter_map(|id| pins.get(id).map(|at| (*at, *id))).min();
-    let own = sent.map(|(_, id)| id).or_else(|| ids.first().copied()).unwrap_or_else(|| ContactId::of(0));
+    let mut sent = None;
+    if !pins.is_empty() {
+        let is_here = |pin: &Pin| all.iter().any(|statement| statement.evidence.id == pin.statement);
+        ids.retain(|id| pins.get(id).is_none_or(is_here));
+        let named = all.iter().flat_map(|statement| names::of(&statement.evidence));
+        let pinned = named.filter_map(|id| pins.get(&id).filter(|pin| is_here(pin)).map(|pin| (pin.at, id)));
+        sent = pinned.min().map(|(_, id)| id);
+    }
+    let weakest = || all.first().map(|statement| names::of_statement(&statement.evidence.id));
+    let own = sent.or_else(|| ids.first().copied()).or_else(weakest).unwrap_or_else(|| ContactId::of(0));
     ids.retain(|id| *id != own);
     ids.sort_unstable();
     ids.dedup();
     (own, ids)
+}
+
+/// The contact to which a name leads: whose it is, else that of the statement it was made of, else one that has the
+/// reference it was made of.
+pub(super) fn led<'a>(contacts: impl Iterator<Item = &'a Contact>, id: ContactId) -> Option<&'a Contact> {
+    let rank = |contact: &&Contact| {
+        if contact.id == id || contact.also.contains(&id) {
+            Some(0)
+        } else if contact.evidence.iter().any(|cited| names::of_statement(&cited.id) == id) {
+            Some(1)
+        } else if contact.references.iter().any(|reference| names::of_reference(reference) == id) {
+            Some(2)
+        } else {
+            None
+        }
+    };
+    let ranked = contacts.filter_map(|contact| rank(&contact).map(|rank| (rank, contact)));
+    ranked.min_by_key(|(rank, contact)| (*rank, contact.id)).map(|(_, contact)| contact)
 }
 
 const fn has_come(said: &Said) -> bool {

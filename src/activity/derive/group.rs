@@ -88,8 +88,8 @@ pub(super) struct Name {
 
 /// Which statements belong together; `statements` are in order.
 pub(super) fn group(statements: &[Statement]) -> Vec<Group> {
-    let by_name = tenancies(statements);
-    let mut legs = legs(statements, &by_name);
+    let mut legs = legs(statements);
+    let by_name = tenancies(statements, true);
     let (tracks, superseded) = tracks(statements, &by_name, &mut legs);
     let leg_of: Vec<usize> = (0..statements.len()).map(|place| legs.first(place)).collect();
     let known = Known { statements, leg_of: &leg_of, superseded: &superseded };
@@ -143,9 +143,9 @@ impl Union {
 type Tenancies = Vec<(BTreeSet<Who>, Vec<usize>)>;
 
 /// Statements that share a name.
-fn legs(statements: &[Statement], by_name: &BTreeMap<&Reference, Tenancies>) -> Union {
+fn legs(statements: &[Statement]) -> Union {
     let mut union = Union::new(statements.len());
-    for (_, places) in by_name.values().flatten() {
+    for (_, places) in tenancies(statements, false).values().flatten() {
         for pair in places.windows(2) {
             union.join(pair[0], pair[1]);
         }
@@ -153,21 +153,25 @@ fn legs(statements: &[Statement], by_name: &BTreeMap<&Reference, Tenancies>) -> 
     union
 }
 
-fn tenancies(statements: &[Statement]) -> BTreeMap<&Reference, Tenancies> {
+/// Who had each name in turn; with the names that statements replace, if those count.
+fn tenancies(statements: &[Statement], with_old: bool) -> BTreeMap<&Reference, Tenancies> {
     let mut by_name: BTreeMap<&Reference, Tenancies> = BTreeMap::new();
     let mut ended: BTreeSet<&Reference> = BTreeSet::new();
-    for (place, statement) in statements.iter().enumerate() {
-        for reference in &statement.evidence.references {
+    for (place, Statement { evidence, who, .. }) in statements.iter().enumerate() {
+        let begins = matches!(evidence.said, Said::Booked | Said::WalkInOpened);
+        let old = evidence.replaces.iter().filter(|_| with_old).map(|name| (name, true));
+        for (reference, begins) in evidence.references.iter().map(|name| (name, begins)).chain(old) {
             let tenancies = by_name.entry(reference).or_default();
-            let begins = matches!(statement.evidence.said, Said::Booked | Said::WalkInOpened);
-            let tenancy = tenancy(tenancies, statement.who, begins || ended.contains(reference));
-            if let Some((who, places)) = tenancies.get_mut(tenancy) {
-                who.extend(statement.who);
+            let tenancy = tenancy(tenancies, *who, begins || ended.contains(reference));
+            if let Some((known, places)) = tenancies.get_mut(tenancy) {
+                known.extend(*who);
                 places.push(place);
             } else {
-                tenancies.push((statement.who.into_iter().collect(), vec![place]));
+                tenancies.push((who.iter().copied().collect(), vec![place]));
             }
-            match statement.evidence.said {
+        }
+        for reference in &evidence.references {
+            match evidence.said {
                 Said::Cancelled(_) | Said::Withdrawn => ended.insert(reference),
                 Said::Booked | Said::WalkInOpened => ended.remove(reference),
                 _ => false,
@@ -198,22 +202,18 @@ fn tracks(
 ) -> (Vec<Vec<usize>>, BTreeSet<usize>) {
     let mut union = Union(legs.0.clone());
     let mut old_legs = BTreeSet::new();
-    let mut replacers: BTreeMap<&Reference, usize> = BTreeMap::new();
-    for (place, statement) in statements.iter().enumerate() {
-        for old in &statement.evidence.replaces {
-            if let Some(other) =
-                replacers.insert(old, place).filter(|other| statements[*other].who == statement.who)
-            {
-                union.join(other, place);
+    let replaced: BTreeSet<&Reference> =
+        statements.iter().flat_map(|statement| &statement.evidence.replaces).collect();
+    for reference in replaced {
+        for (_, places) in by_name.get(reference).map(Vec::as_slice).unwrap_or_default() {
+            for pair in places.windows(2) {
+                union.join(pair[0], pair[1]);
             }
-            let Some(tenancies) = by_name.get(old) else { continue };
-            let own = tenancy(tenancies, statement.who, false);
-            let Some(first) = tenancies.get(own).and_then(|(_, places)| places.first()) else { continue };
-            union.join(*first, place);
-            let (old_leg, leg) = (legs.first(*first), legs.first(place));
-            if old_leg != leg {
-                old_legs.insert(old_leg);
-            }
+            let replaces = |place: &&usize| statements[**place].evidence.replaces.contains(reference);
+            let new: BTreeSet<usize> =
+                places.iter().filter(replaces).map(|place| legs.first(*place)).collect();
+            let old = places.iter().filter(|place| !replaces(place)).map(|place| legs.first(*place));
+            old_legs.extend(old.filter(|leg| !new.is_empty() && !new.contains(leg)));
         }
     }
     let superseded = (0..statements.len()).filter(|place| old_legs.contains(&legs.first(*place))).collect();

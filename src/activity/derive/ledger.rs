@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    fold::fold,
+    fold::{Pin, Pins, fold, led},
     group::{Statement, group},
     names::{self, hash},
     pack::{pack, unpack},
@@ -41,6 +41,9 @@ impl Default for Limits {
         Self { statements_max: 1_500_000, bundle_max: 400 }
     }
 }
+
+/// The block of everything of a person.
+const NO_BLOCK: u64 = 0;
 
 /// Why a statement is not taken. It must be kept and shown: a contact may be counted wrongly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -88,7 +91,7 @@ pub struct Ledger {
     free: Vec<u32>,
     index: HashMap<u64, u32>,
     shelves: BTreeMap<Month, Shelved>,
-    pins: BTreeMap<ContactId, Timestamp>,
+    pins: Pins,
     statements: usize,
 }
 
@@ -192,23 +195,24 @@ impl Ledger {
         (self.changes(work), left)
     }
 
-    /// A contact was sent to somebody under this name at `at`: it stays its name. If two such turn out to be one, the one
-    /// sent first stays.
+    /// A contact was sent to somebody under this name at `at`: it stays its name, and never becomes another's. If two such
+    /// turn out to be one, the one sent first stays. Nothing happens if there is no such contact.
     pub fn pin(&mut self, id: ContactId, at: Timestamp) -> Vec<Change> {
         let mut work = Work::default();
-        if let Some(bundle) = self.index.get(&names::key(id)).copied() {
+        let known = self.contact(id).filter(|contact| contact.id == id);
+        let first = known.and_then(|contact| contact.evidence.first().map(|cited| cited.id.clone()));
+        if let (Some(statement), Some(bundle)) = (first, self.index.get(&names::key(id)).copied()) {
             self.remember(bundle, &mut work);
+            let pin = self.pins.entry(id).or_insert(Pin { at, statement });
+            pin.at = at.min(pin.at);
         }
-        let first = self.pins.entry(id).or_insert(at);
-        *first = at.min(*first);
         self.changes(work)
     }
 
     /// The contact to which a name leads, whether it is its own or one that it had.
     pub fn contact(&self, id: ContactId) -> Option<Contact> {
         let bundle = *self.index.get(&names::key(id))?;
-        let contacts = self.contacts_of(bundle);
-        contacts.into_iter().find(|contact| contact.id == id || contact.also.contains(&id))
+        led(self.contacts_of(bundle).iter(), id).cloned()
     }
 
     /// Every open contact, in no order that means anything. They are made one by one.
@@ -218,9 +222,10 @@ impl Ledger {
             .flat_map(|b| self.contacts_of(b))
     }
 
-    /// Puts away what lies in a month and has no later day. None if nothing does.
+    /// Puts away what lies in a month and has no later day. None if nothing does. A month may be put away again when late
+    /// evidence has moved something into it: [add](Shelf::add) the shelf to the one that is there.
     pub fn put_away(&mut self, month: Month) -> Option<Shelf> {
-        let mut shelf = Shelf { month, bundles: Vec::new(), pins: BTreeMap::new() };
+        let mut shelf = Shelf { month, bundles: Vec::new(), pins: Pins::new() };
         let mut shelved = self.shelves.remove(&month).unwrap_or_default();
         let mut gone = vec![false; self.bundles.len()];
         for (place, is_gone) in gone.iter_mut().enumerate() {
@@ -233,7 +238,7 @@ impl Ledger {
                 if let Some(person) = self.people.find(&statement.patient) {
                     self.people.shelve(person, bundle, month);
                 }
-                for id in names_of(statement) {
+                for id in names::of(statement) {
                     shelf.pins.extend(self.pins.remove_entry(&id));
                 }
             }
@@ -254,11 +259,11 @@ impl Ledger {
         if shelf.bundles.is_empty() { None } else { Some(shelf) }
     }
 
-    /// Opens a month again. Its contacts are what they were.
+    /// Opens a month again, all that was put away with it. Its contacts are what they were.
     pub fn reopen(&mut self, shelf: Shelf) {
         self.shelves.remove(&shelf.month);
         self.people.reopened(shelf.month);
-        self.pins.extend(shelf.pins.iter().map(|(id, at)| (*id, *at)));
+        self.pins.extend(shelf.pins.clone());
         for statement in shelf.statements() {
             self.put_back(statement);
         }
@@ -384,6 +389,10 @@ impl Ledger {
         for (person, block) in self.blocks(statements) {
             self.people.note(person, block, kept);
         }
+        // So that what is learnt of the person later reaches it, though nothing else can be the same contact.
+        for person in self.persons(statements) {
+            self.people.note(person, NO_BLOCK, kept);
+        }
         self.statements = self.statements + statements.len() - were;
         self.set(kept, Bundle { packed: pack(statements), count: statements.len() });
     }
@@ -427,17 +436,16 @@ impl Ledger {
         for bundle in work.before.keys() {
             now.extend(self.contacts_of(*bundle).into_iter().map(|contact| (contact.id, contact)));
         }
-        let mut led: BTreeMap<ContactId, ContactId> = BTreeMap::new();
-        for contact in now.values() {
-            led.extend(contact.also.iter().map(|other| (*other, contact.id)));
-        }
+        let gone = work.before.values().flatten().map(|before| before.id).filter(|id| !now.contains_key(id));
+        let leads = gone.filter_map(|id| led(now.values(), id).map(|contact| (id, contact.id)));
+        let leads: BTreeMap<ContactId, ContactId> = leads.collect();
         let mut changes = Vec::new();
         for before in work.before.into_values().flatten() {
             let after = now.remove(&before.id);
             if after.as_ref() == Some(&before) {
                 continue;
             }
-            let into = if after.is_none() { led.get(&before.id).copied() } else { None };
+            let into = if after.is_none() { leads.get(&before.id).copied() } else { None };
             changes.push(Change { before: Some(Box::new(before)), after: after.map(Box::new), into });
         }
         changes.extend(now.into_values().map(|after| Change {
@@ -529,12 +537,6 @@ fn goes_before(one: &Evidence, known: &Evidence) -> bool {
     (one.taken, bytes(one)) < (known.taken, bytes(known))
 }
 
-/// The names that a statement gives a contact.
-fn names_of(statement: &Evidence) -> impl Iterator<Item = ContactId> + '_ {
-    let references = statement.references.iter().chain(&statement.replaces);
-    references.map(names::of_reference).chain([names::of_statement(&statement.id)])
-}
-
 fn keys(statement: &Evidence) -> impl Iterator<Item = u64> + '_ {
-    names_of(statement).map(names::key)
+    names::of(statement).map(names::key)
 }

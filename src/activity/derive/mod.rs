@@ -23,7 +23,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub use fold::PRECEDENCE;
+pub use fold::{PRECEDENCE, Pin, Pins};
 pub use group::{ECHO_MILLISECONDS, MATCHING, MatchingRule};
 pub use ledger::{Change, Ledger, Limits, Refused, Taken};
 pub use shelf::{Kept, Shelf};

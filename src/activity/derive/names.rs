@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::contact::{ContactId, EvidenceId, Reference};
+use crate::domain::contact::{ContactId, Evidence, EvidenceId, Reference};
 
 /// Sixty-four bits of some texts, the same for ever and everywhere (FNV-1a, then SplitMix64's finish). Two alike by
 /// chance make statements be looked at together, and nothing more: what is one contact is decided by the texts.
@@ -29,6 +29,12 @@ pub(super) fn of_reference(reference: &Reference) -> ContactId {
 pub(super) fn of_statement(id: &EvidenceId) -> ContactId {
     let EvidenceId { hub, system, entry, part } = id;
     digest(&[b"statement", hub.as_str().as_bytes(), system.as_bytes(), entry.as_bytes(), &part.to_le_bytes()])
+}
+
+/// Every name that a statement gives a contact.
+pub(super) fn of(statement: &Evidence) -> impl Iterator<Item = ContactId> + '_ {
+    let references = statement.references.iter().chain(&statement.replaces);
+    references.map(of_reference).chain([of_statement(&statement.id)])
 }
 
 /// The key under which the bundle with a contact of this name is found.

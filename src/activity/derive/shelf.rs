@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    contact::{ContactId, Evidence, Month},
-    time::Timestamp,
-};
+use crate::domain::contact::{Evidence, Month};
 
 use super::{
+    fold::Pins,
     pack::{pack, unpack},
     people::People,
 };
@@ -18,18 +16,20 @@ use super::{
 pub struct Shelf {
     pub(super) month: Month,
     pub(super) bundles: Vec<Box<[u8]>>,
-    pub(super) pins: BTreeMap<ContactId, Timestamp>,
+    pub(super) pins: Pins,
 }
 
 impl Shelf {
     /// Puts one together of what was kept elsewhere.
-    pub fn new(
-        month: Month,
-        statements: impl IntoIterator<Item = Evidence>,
-        pins: BTreeMap<ContactId, Timestamp>,
-    ) -> Self {
+    pub fn new(month: Month, statements: impl IntoIterator<Item = Evidence>, pins: Pins) -> Self {
         let bundles = statements.into_iter().map(|statement| pack(&[statement])).collect();
         Self { month, bundles, pins }
+    }
+
+    /// What was put away later with the same month goes with it: a month is opened as a whole.
+    pub fn add(&mut self, more: Self) {
+        self.bundles.extend(more.bundles);
+        self.pins.extend(more.pins);
     }
 
     /// Which month.
@@ -43,7 +43,7 @@ impl Shelf {
     }
 
     /// Names under which its contacts were sent to somebody, and when.
-    pub const fn pins(&self) -> &BTreeMap<ContactId, Timestamp> {
+    pub const fn pins(&self) -> &Pins {
         &self.pins
     }
 }
@@ -74,5 +74,5 @@ pub(super) fn half(key: u64) -> u32 {
 pub struct Kept {
     pub(super) people: People,
     pub(super) shelves: BTreeMap<Month, Shelved>,
-    pub(super) pins: BTreeMap<ContactId, Timestamp>,
+    pub(super) pins: Pins,
 }

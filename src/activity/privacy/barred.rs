@@ -70,7 +70,8 @@ impl Barred {
             return Some(Bar::Sealed);
         }
         // Whether the number is verified or not: where there is doubt, nothing leaves.
-        let is_restricted = contact.patient.nhs_number.is_some_and(|number| self.restricted.contains(&number));
+        let is_restricted =
+            contact.patient.nhs_number.is_some_and(|number| self.restricted.contains(&number));
         is_restricted.then_some(Bar::Restricted)
     }
 

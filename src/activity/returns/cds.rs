@@ -226,29 +226,41 @@ const WITHHELD: [Node; 3] = [
     Node::Text("WithheldIdentityReason", Item::WithheldReason),
 ];
 const PATHWAY: [Node; 2] = [
-    Node::Group("PatientPathwayIdentity", &[
-        Node::Text("UniqueBookingReferenceNumber_Converted", Item::BookingReference),
-        Node::Text("PatientPathwayIdentifier", Item::Pathway),
-        Node::Text("OrganisationCode_PatientPathwayIdentifierIssuer", Item::PathwayIssuer),
-    ]),
-    Node::Group("RTTPeriodCharacteristics", &[
-        Node::Text("ReferralToTreatmentPeriod_Status", Item::TreatmentStatus),
-        Node::Text("WaitingTimeMeasurementType", Item::WaitingMeasure),
-        Node::Text("ReferralToTreatmentPeriod_StartDate", Item::TreatmentStart),
-        Node::Text("ReferralToTreatmentPeriod_EndDate", Item::TreatmentEnd),
-    ]),
+    Node::Group(
+        "PatientPathwayIdentity",
+        &[
+            Node::Text("UniqueBookingReferenceNumber_Converted", Item::BookingReference),
+            Node::Text("PatientPathwayIdentifier", Item::Pathway),
+            Node::Text("OrganisationCode_PatientPathwayIdentifierIssuer", Item::PathwayIssuer),
+        ],
+    ),
+    Node::Group(
+        "RTTPeriodCharacteristics",
+        &[
+            Node::Text("ReferralToTreatmentPeriod_Status", Item::TreatmentStatus),
+            Node::Text("WaitingTimeMeasurementType", Item::WaitingMeasure),
+            Node::Text("ReferralToTreatmentPeriod_StartDate", Item::TreatmentStart),
+            Node::Text("ReferralToTreatmentPeriod_EndDate", Item::TreatmentEnd),
+        ],
+    ),
 ];
 const PATIENT: [Node; 2] = [
-    Node::Group("PatientIdentity", &[
-        Node::Identity(Identity::Withheld, "WithheldIdentity_Structure", &WITHHELD),
-        Node::Identity(Identity::Verified, "VerifiedIdentity_Structure", &IDENTIFIED),
-        Node::Identity(Identity::Unverified, "UnverifiedIdentity_Structure", &IDENTIFIED),
-    ]),
-    Node::Group("PatientCharacteristics", &[
-        Node::Text("PersonGenderCodeCurrent", Item::Gender),
-        Node::Text("CarerSupportIndicator", Item::CarerSupport),
-        Node::Text("EthnicCategory", Item::EthnicCategory),
-    ]),
+    Node::Group(
+        "PatientIdentity",
+        &[
+            Node::Identity(Identity::Withheld, "WithheldIdentity_Structure", &WITHHELD),
+            Node::Identity(Identity::Verified, "VerifiedIdentity_Structure", &IDENTIFIED),
+            Node::Identity(Identity::Unverified, "UnverifiedIdentity_Structure", &IDENTIFIED),
+        ],
+    ),
+    Node::Group(
+        "PatientCharacteristics",
+        &[
+            Node::Text("PersonGenderCodeCurrent", Item::Gender),
+            Node::Text("CarerSupportIndicator", Item::CarerSupport),
+            Node::Text("EthnicCategory", Item::EthnicCategory),
+        ],
+    ),
 ];
 const ATTENDANCE: [Node; 16] = [
     Node::Text("AttendanceIdentifier", Item::Attendance),
@@ -279,58 +291,88 @@ const AGREEMENT: [Node; 6] = [
 const CARE: [Node; 4] = [
     Node::Group("ActivityCharacteristics", &ATTENDANCE),
     Node::Group("ServiceAgreementDetails", &AGREEMENT),
-    Node::Group("ClinicalActivityDetails", &[
-        Node::Scheme(Coded::Procedures, "ProcedureSchemeInUse", "02"),
-        Node::First(Coded::Procedures, "PrimaryProcedure_OPCS"),
-        Node::Codes {
-            list: Coded::Procedures,
-            skip: 1,
-            group: "",
-            element: "SecondaryProcedure_OPCS",
-            sequence: "",
-        },
-    ]),
-    Node::Group("AttendanceLocationGroup", &[
-        Node::Text("LocationClass", Item::LocationClass),
-        Node::Text("SiteCodeOfTreatment", Item::Site),
-        Node::Text("ActivityLocationType", Item::LocationType),
-        Node::Text("ClinicCode", Item::Clinic),
-    ]),
+    Node::Group(
+        "ClinicalActivityDetails",
+        &[
+            Node::Scheme(Coded::Procedures, "ProcedureSchemeInUse", "02"),
+            Node::First(Coded::Procedures, "PrimaryProcedure_OPCS"),
+            Node::Codes {
+                list: Coded::Procedures,
+                skip: 1,
+                group: "",
+                element: "SecondaryProcedure_OPCS",
+                sequence: "",
+            },
+        ],
+    ),
+    Node::Group(
+        "AttendanceLocationGroup",
+        &[
+            Node::Text("LocationClass", Item::LocationClass),
+            Node::Text("SiteCodeOfTreatment", Item::Site),
+            Node::Text("ActivityLocationType", Item::LocationType),
+            Node::Text("ClinicCode", Item::Clinic),
+        ],
+    ),
 ];
 const REFERRAL: [Node; 2] = [
-    Node::Group("ActivityCharacteristics", &[
-        Node::Text("PriorityTypeCode", Item::Priority),
-        Node::Text("ServiceTypeRequestedCode", Item::ServiceRequested),
-        Node::Text("SourceOfReferralForOut_Patients", Item::ReferralSource),
-        Node::Text("ReferralRequestReceivedDate", Item::ReferralReceived),
-    ]),
-    Node::Group("Referrer", &[
-        Node::Text("ReferrerCode", Item::Referrer),
-        Node::Text("ReferringOrganisationCode", Item::ReferringOrganisation),
-    ]),
+    Node::Group(
+        "ActivityCharacteristics",
+        &[
+            Node::Text("PriorityTypeCode", Item::Priority),
+            Node::Text("ServiceTypeRequestedCode", Item::ServiceRequested),
+            Node::Text("SourceOfReferralForOut_Patients", Item::ReferralSource),
+            Node::Text("ReferralRequestReceivedDate", Item::ReferralReceived),
+        ],
+    ),
+    Node::Group(
+        "Referrer",
+        &[
+            Node::Text("ReferrerCode", Item::Referrer),
+            Node::Text("ReferringOrganisationCode", Item::ReferringOrganisation),
+        ],
+    ),
 ];
 /// The record of types 020 and 021, in the order of the data set's groups.
-pub const OUTPATIENT: [Node; 1] = [Node::Group("OutpatientAttendance", &[
-    Node::Group("PatientPathway", &PATHWAY),
-    Node::Group("PersonGroupPatient", &PATIENT),
-    Node::Group("PersonGroupConsultant", &[
-        Node::Text("ConsultantCode", Item::Consultant),
-        Node::Text("CareProfessionalMainSpecialtyCode", Item::MainSpecialty),
-        Node::Text("ActivityTreatmentFunctionCode", Item::TreatmentFunction),
-        Node::Text("LocalSubSpecialtyCode", Item::SubSpecialty),
-    ]),
-    Node::Group("ClinicalDiagnosisDetails", &[
-        Node::Scheme(Coded::Diagnoses, "DiagnosisSchemeInUse", "02"),
-        Node::First(Coded::Diagnoses, "PrimaryDiagnosis_ICD"),
-        Node::Codes { list: Coded::Diagnoses, skip: 1, group: "", element: "SecondaryDiagnosis_ICD", sequence: "" },
-    ]),
-    Node::Group("CareAttendance", &CARE),
-    Node::Group("GPRegistration", &[
-        Node::Text("GeneralMedicalPractitioner_Specified", Item::Practitioner),
-        Node::Text("GeneralMedicalPractice_PatientRegistration", Item::Practice),
-    ]),
-    Node::Group("OutpatientReferral", &REFERRAL),
-])];
+pub const OUTPATIENT: [Node; 1] = [Node::Group(
+    "OutpatientAttendance",
+    &[
+        Node::Group("PatientPathway", &PATHWAY),
+        Node::Group("PersonGroupPatient", &PATIENT),
+        Node::Group(
+            "PersonGroupConsultant",
+            &[
+                Node::Text("ConsultantCode", Item::Consultant),
+                Node::Text("CareProfessionalMainSpecialtyCode", Item::MainSpecialty),
+                Node::Text("ActivityTreatmentFunctionCode", Item::TreatmentFunction),
+                Node::Text("LocalSubSpecialtyCode", Item::SubSpecialty),
+            ],
+        ),
+        Node::Group(
+            "ClinicalDiagnosisDetails",
+            &[
+                Node::Scheme(Coded::Diagnoses, "DiagnosisSchemeInUse", "02"),
+                Node::First(Coded::Diagnoses, "PrimaryDiagnosis_ICD"),
+                Node::Codes {
+                    list: Coded::Diagnoses,
+                    skip: 1,
+                    group: "",
+                    element: "SecondaryDiagnosis_ICD",
+                    sequence: "",
+                },
+            ],
+        ),
+        Node::Group("CareAttendance", &CARE),
+        Node::Group(
+            "GPRegistration",
+            &[
+                Node::Text("GeneralMedicalPractitioner_Specified", Item::Practitioner),
+                Node::Text("GeneralMedicalPractice_PatientRegistration", Item::Practice),
+            ],
+        ),
+        Node::Group("OutpatientReferral", &REFERRAL),
+    ],
+)];
 
 #[cfg(test)]
 mod tests {

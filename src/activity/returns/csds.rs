@@ -30,63 +30,78 @@ type Column = (&'static str, Item);
 /// The tables in the order in which they are loaded, each with its columns. The first row of a key counts: what a patient
 /// or a referral is, is said once.
 pub const TABLES: [(&str, &[Column]); 7] = [
-    ("CYP001MPI", &[
-        ("LocalPatientID", Item::LocalPatientExtended),
-        ("OrgID_LocalPatientID", Item::LocalPatientIssuer),
-        ("OrgID_ResidenceResponsibility", Item::Residence),
-        ("NHSNumber", Item::NhsNumber),
-        ("NHSNumberStatus", Item::NumberStatus),
-        ("PersonBirthDate", Item::BirthDate),
-        ("Postcode", Item::Postcode),
-        ("Gender", Item::Gender),
-        ("EthnicCategory", Item::EthnicCategory),
-        ("LanguageCode", Item::Language),
-        ("PersonDeathDate", Item::DeathDate),
-    ]),
+    (
+        "CYP001MPI",
+        &[
+            ("LocalPatientID", Item::LocalPatientExtended),
+            ("OrgID_LocalPatientID", Item::LocalPatientIssuer),
+            ("OrgID_ResidenceResponsibility", Item::Residence),
+            ("NHSNumber", Item::NhsNumber),
+            ("NHSNumberStatus", Item::NumberStatus),
+            ("PersonBirthDate", Item::BirthDate),
+            ("Postcode", Item::Postcode),
+            ("Gender", Item::Gender),
+            ("EthnicCategory", Item::EthnicCategory),
+            ("LanguageCode", Item::Language),
+            ("PersonDeathDate", Item::DeathDate),
+        ],
+    ),
     ("CYP002GP", &[("LocalPatientID", Item::LocalPatientExtended), ("OrgID_GP", Item::Practice)]),
-    ("CYP101Referral", &[
-        ("ServiceRequestID", Item::Referral),
-        ("LocalPatientID", Item::LocalPatientExtended),
-        ("OrgID_Commissioner", Item::Commissioner),
-        ("ReferralReceivedDate", Item::ReferralReceived),
-        ("SourceOfReferral", Item::ReferralSource),
-        ("OrgID_Referring", Item::ReferringOrganisation),
-        ("Priority", Item::Priority),
-        ("ServiceDischargeDate", Item::ReferralClosed),
-    ]),
+    (
+        "CYP101Referral",
+        &[
+            ("ServiceRequestID", Item::Referral),
+            ("LocalPatientID", Item::LocalPatientExtended),
+            ("OrgID_Commissioner", Item::Commissioner),
+            ("ReferralReceivedDate", Item::ReferralReceived),
+            ("SourceOfReferral", Item::ReferralSource),
+            ("OrgID_Referring", Item::ReferringOrganisation),
+            ("Priority", Item::Priority),
+            ("ServiceDischargeDate", Item::ReferralClosed),
+        ],
+    ),
     ("CYP102ServiceTypeReferredTo", &[("ServiceRequestID", Item::Referral), ("TeamID", Item::Team)]),
-    ("CYP201CareContact", &[
-        ("CareContactID", Item::CareContact),
-        ("ServiceRequestID", Item::Referral),
-        ("TeamID", Item::Team),
-        ("ContactDate", Item::ActivityDate),
-        ("ContactTime", Item::AppointmentTime),
-        ("OrgID_Commissioner", Item::Commissioner),
-        ("AdminCategory", Item::AdministrativeCategory),
-        ("ContactDuration", Item::Duration),
-        ("ConsultationType", Item::ConsultationType),
-        ("ConsultationMechanism", Item::Mechanism),
-        ("ActivityLocationType", Item::LocationType),
-        ("SiteID", Item::Site),
-        ("GroupTherapyInd", Item::Group),
-        ("AttendanceStatus", Item::AttendanceStatus),
-        ("EarliestReasonableOfferDate", Item::EarliestOffer),
-        ("EarliestClinicallyAppropriateDate", Item::EarliestAppropriate),
-        ("CancellationReason", Item::CancellationReason),
-        ("ReplacementApptOffered", Item::ReplacementOffered),
-        ("ReplacementApptBooked", Item::ReplacementBooked),
-    ]),
-    ("CYP202CareActivity", &[
-        ("CareActivityID", Item::Attendance),
-        ("CareContactID", Item::CareContact),
-        ("CareProfessionalID", Item::Clinician),
-        ("ProcedureCode", Item::Tariff),
-    ]),
-    ("CYP901StaffDetails", &[
-        ("CareProfessionalID", Item::Clinician),
-        ("MainSpecialty", Item::MainSpecialty),
-        ("StaffType", Item::StaffType),
-    ]),
+    (
+        "CYP201CareContact",
+        &[
+            ("CareContactID", Item::CareContact),
+            ("ServiceRequestID", Item::Referral),
+            ("TeamID", Item::Team),
+            ("ContactDate", Item::ActivityDate),
+            ("ContactTime", Item::AppointmentTime),
+            ("OrgID_Commissioner", Item::Commissioner),
+            ("AdminCategory", Item::AdministrativeCategory),
+            ("ContactDuration", Item::Duration),
+            ("ConsultationType", Item::ConsultationType),
+            ("ConsultationMechanism", Item::Mechanism),
+            ("ActivityLocationType", Item::LocationType),
+            ("SiteID", Item::Site),
+            ("GroupTherapyInd", Item::Group),
+            ("AttendanceStatus", Item::AttendanceStatus),
+            ("EarliestReasonableOfferDate", Item::EarliestOffer),
+            ("EarliestClinicallyAppropriateDate", Item::EarliestAppropriate),
+            ("CancellationReason", Item::CancellationReason),
+            ("ReplacementApptOffered", Item::ReplacementOffered),
+            ("ReplacementApptBooked", Item::ReplacementBooked),
+        ],
+    ),
+    (
+        "CYP202CareActivity",
+        &[
+            ("CareActivityID", Item::Attendance),
+            ("CareContactID", Item::CareContact),
+            ("CareProfessionalID", Item::Clinician),
+            ("ProcedureCode", Item::Tariff),
+        ],
+    ),
+    (
+        "CYP901StaffDetails",
+        &[
+            ("CareProfessionalID", Item::Clinician),
+            ("MainSpecialty", Item::MainSpecialty),
+            ("StaffType", Item::StaffType),
+        ],
+    ),
 ];
 
 const HEADER: [&str; 7] = [
@@ -324,13 +339,15 @@ pub fn check_tables<'b>(table: impl Fn(&str) -> Option<&'b [u8]>) -> Vec<TableFa
             match csv::read(bytes, &[*column]) {
                 Err(error) => faults.push(TableFault::Csv(name, error)),
                 Ok(rows) => {
-                    let cells = rows.into_iter().filter_map(|(line, cells)| Some((line, cells.into_iter().next()?)));
+                    let cells =
+                        rows.into_iter().filter_map(|(line, cells)| Some((line, cells.into_iter().next()?)));
                     columns.insert((name, *column), cells.collect());
                 }
             }
         }
     }
-    let values = |table: &'static str, column: &'static str| columns.get(&(table, column)).into_iter().flatten();
+    let values =
+        |table: &'static str, column: &'static str| columns.get(&(table, column)).into_iter().flatten();
     for (table, column) in KEYS {
         let mut seen = BTreeSet::new();
         let again = values(table, column).filter(|(_, value)| !seen.insert(value));

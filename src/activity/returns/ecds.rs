@@ -22,17 +22,23 @@ pub const SCHEMA_4: Schema = Schema {
 };
 
 const IDENTIFIED: [Node; 2] = [
-    Node::Group("LocalIdentifierStructure", &[
-        Node::Text("LocalPatientIdentifier_Extended", Item::LocalPatientExtended),
-        Node::Text("OrganisationIdentifier_LocalPatientIdentifier", Item::LocalPatientIssuer),
-    ]),
-    Node::Group("DataElementStructure", &[
-        Node::Text("NHSNumber", Item::NhsNumber),
-        Node::Text("NHSNumberStatusIndicatorCode", Item::NumberStatus),
-        Node::Text("PostcodeOfUsualAddress", Item::Postcode),
-        Node::Text("OrganisationIdentifier_ResidenceResponsibility", Item::Residence),
-        Node::Text("PersonBirthDate", Item::BirthDate),
-    ]),
+    Node::Group(
+        "LocalIdentifierStructure",
+        &[
+            Node::Text("LocalPatientIdentifier_Extended", Item::LocalPatientExtended),
+            Node::Text("OrganisationIdentifier_LocalPatientIdentifier", Item::LocalPatientIssuer),
+        ],
+    ),
+    Node::Group(
+        "DataElementStructure",
+        &[
+            Node::Text("NHSNumber", Item::NhsNumber),
+            Node::Text("NHSNumberStatusIndicatorCode", Item::NumberStatus),
+            Node::Text("PostcodeOfUsualAddress", Item::Postcode),
+            Node::Text("OrganisationIdentifier_ResidenceResponsibility", Item::Residence),
+            Node::Text("PersonBirthDate", Item::BirthDate),
+        ],
+    ),
 ];
 const WITHHELD: [Node; 3] = [
     Node::Text("NHSNumberStatusIndicatorCode", Item::NumberStatus),
@@ -40,16 +46,22 @@ const WITHHELD: [Node; 3] = [
     Node::Text("WithheldIdentityReason", Item::WithheldReason),
 ];
 const PATIENT: [Node; 2] = [
-    Node::Group("PatientIdentity", &[
-        Node::Identity(Identity::Withheld, "WithheldIdentity_Structure", &WITHHELD),
-        Node::Identity(Identity::Verified, "VerifiedIdentity_Structure", &IDENTIFIED),
-        Node::Identity(Identity::Unverified, "UnverifiedIdentity_Structure", &IDENTIFIED),
-    ]),
-    Node::Group("PatientCharacteristics_EmergencyCare", &[
-        Node::Text("PersonStatedGenderCode", Item::Gender),
-        Node::Text("EthnicCategory", Item::EthnicCategory),
-        Node::Text("PreferredSpokenLanguage_SnomedCt", Item::Language),
-    ]),
+    Node::Group(
+        "PatientIdentity",
+        &[
+            Node::Identity(Identity::Withheld, "WithheldIdentity_Structure", &WITHHELD),
+            Node::Identity(Identity::Verified, "VerifiedIdentity_Structure", &IDENTIFIED),
+            Node::Identity(Identity::Unverified, "UnverifiedIdentity_Structure", &IDENTIFIED),
+        ],
+    ),
+    Node::Group(
+        "PatientCharacteristics_EmergencyCare",
+        &[
+            Node::Text("PersonStatedGenderCode", Item::Gender),
+            Node::Text("EthnicCategory", Item::EthnicCategory),
+            Node::Text("PreferredSpokenLanguage_SnomedCt", Item::Language),
+        ],
+    ),
 ];
 const ACTIVITY: [Node; 11] = [
     Node::Text("UrgentAndEmergencyCareActivityIdentifier", Item::Attendance),
@@ -66,13 +78,16 @@ const ACTIVITY: [Node; 11] = [
 ];
 const OCCURRENCE: [Node; 6] = [
     Node::Group("EmergencyCareAttendanceActivityCharacteristics", &ACTIVITY),
-    Node::Group("ServiceAgreementDetails", &[
-        Node::Text("OrganisationIdentifier_CodeOfProvider", Item::Provider),
-        Node::Text("OrganisationIdentifier_CodeOfCommissioner", Item::Commissioner),
-        Node::Text("NHSServiceAgreementLineIdentifier", Item::AgreementLine),
-        Node::Text("ProviderReferenceIdentifier", Item::ProviderReference),
-        Node::Text("CommissionerReferenceIdentifier", Item::CommissionerReference),
-    ]),
+    Node::Group(
+        "ServiceAgreementDetails",
+        &[
+            Node::Text("OrganisationIdentifier_CodeOfProvider", Item::Provider),
+            Node::Text("OrganisationIdentifier_CodeOfCommissioner", Item::Commissioner),
+            Node::Text("NHSServiceAgreementLineIdentifier", Item::AgreementLine),
+            Node::Text("ProviderReferenceIdentifier", Item::ProviderReference),
+            Node::Text("CommissionerReferenceIdentifier", Item::CommissionerReference),
+        ],
+    ),
     Node::Codes {
         list: Coded::Diagnoses,
         skip: 0,
@@ -94,23 +109,35 @@ const OCCURRENCE: [Node; 6] = [
         element: "UrgentAndEmergencyCareProcedure_SnomedCt",
         sequence: "",
     },
-    Node::Group("DischargeFromEmergencyCare", &[
-        Node::Text("UrgentAndEmergencyCareDischargeStatus_SnomedCt", Item::DischargeStatus),
-        Node::Text("UrgentAndEmergencyCareActivityEndTimestamp", Item::LeftAt),
-        Node::Text("UrgentAndEmergencyCareDischargeDestination_SnomedCt", Item::DischargeDestination),
-        Node::Text("UrgentAndEmergencyCareDischargeFollowUp_SnomedCt", Item::DischargeFollowUp),
-    ]),
+    Node::Group(
+        "DischargeFromEmergencyCare",
+        &[
+            Node::Text("UrgentAndEmergencyCareDischargeStatus_SnomedCt", Item::DischargeStatus),
+            Node::Text("UrgentAndEmergencyCareActivityEndTimestamp", Item::LeftAt),
+            Node::Text("UrgentAndEmergencyCareDischargeDestination_SnomedCt", Item::DischargeDestination),
+            Node::Text("UrgentAndEmergencyCareDischargeFollowUp_SnomedCt", Item::DischargeFollowUp),
+        ],
+    ),
 ];
 /// The record of type 011.
-pub const EMERGENCY_CARE: [Node; 1] = [Node::Group("EmergencyCare", &[
-    Node::Group("PersonGroupPatient", &PATIENT),
-    Node::Group("GPRegistration", &[
-        Node::Text("GeneralMedicalPractitioner_Specified", Item::Practitioner),
-        Node::Text("GeneralMedicalPractice_PatientRegistration", Item::Practice),
-    ]),
-    Node::Group("EmergencyCareAttendanceLocation", &[
-        Node::Text("OrganisationSiteIdentifier_OfTreatment", Item::Site),
-        Node::Text("UrgentAndEmergencyCareActivityType", Item::DepartmentType),
-    ]),
-    Node::Group("AttendanceOccurrence", &OCCURRENCE),
-])];
+pub const EMERGENCY_CARE: [Node; 1] = [Node::Group(
+    "EmergencyCare",
+    &[
+        Node::Group("PersonGroupPatient", &PATIENT),
+        Node::Group(
+            "GPRegistration",
+            &[
+                Node::Text("GeneralMedicalPractitioner_Specified", Item::Practitioner),
+                Node::Text("GeneralMedicalPractice_PatientRegistration", Item::Practice),
+            ],
+        ),
+        Node::Group(
+            "EmergencyCareAttendanceLocation",
+            &[
+                Node::Text("OrganisationSiteIdentifier_OfTreatment", Item::Site),
+                Node::Text("UrgentAndEmergencyCareActivityType", Item::DepartmentType),
+            ],
+        ),
+        Node::Group("AttendanceOccurrence", &OCCURRENCE),
+    ],
+)];

@@ -97,7 +97,9 @@ fn put(slot: &mut [u8], value: &str, kind: Kind) {
         other => u8::try_from(other).ok().filter(u8::is_ascii).unwrap_or(b'?'),
     };
     if value.chars().filter(is_kept).count() <= slot.len() {
-        slot.iter_mut().zip(value.chars().filter(is_kept)).for_each(|(cell, character)| *cell = byte(character));
+        slot.iter_mut()
+            .zip(value.chars().filter(is_kept))
+            .for_each(|(cell, character)| *cell = byte(character));
     }
 }
 

@@ -97,8 +97,11 @@ impl Holding {
         for (line, cells) in csv::read(bytes, &COLUMNS)? {
             let [id, dataset, day, digest, standing] = cells.as_slice() else { continue };
             if id == APPLIES {
-                holding.applies =
-                    if day.is_empty() { None } else { Some(day.parse().map_err(|_| HeldError::Value(line))?) };
+                holding.applies = if day.is_empty() {
+                    None
+                } else {
+                    Some(day.parse().map_err(|_| HeldError::Value(line))?)
+                };
                 continue;
             }
             let held = held(dataset, day, digest, standing).ok_or(HeldError::Value(line))?;
@@ -128,12 +131,8 @@ mod tests {
 
     #[test]
     fn reads_back_as_it_was_written() {
-        let held = |standing| Held {
-            dataset: Dataset::Cds020,
-            day: date(2026, 5, 4),
-            digest: [0x0f; 16],
-            standing,
-        };
+        let held =
+            |standing| Held { dataset: Dataset::Cds020, day: date(2026, 5, 4), digest: [0x0f; 16], standing };
         let holding = Holding {
             records: BTreeMap::from([
                 (ContactId::of(1), held(Standing::Accepted)),

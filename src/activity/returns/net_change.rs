@@ -56,7 +56,8 @@ impl<'a, F: Files> NetChangeBuilder<'a, F> {
             ReturnKind::EmergencyCare => &ecds::SCHEMA_4,
             _ => return Err(io::Error::other("the return is no net change")),
         };
-        let prepared = record::local(job.now).ok_or_else(|| io::Error::other("the moment is in no calendar"))?;
+        let prepared =
+            record::local(job.now).ok_or_else(|| io::Error::other("the moment is in no calendar"))?;
         let prepared = whole_seconds(prepared.datetime());
         let common = Common::new(job, &mut *files)?;
         let out = Tally::create(&mut *common.files, job.file_name(".xml"))?;

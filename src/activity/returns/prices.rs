@@ -176,7 +176,10 @@ mod tests {
     fn a_fault_names_its_line() {
         let mut prices = Prices::default();
         let head = "point of delivery,tariff,unit price,national,planned\n";
-        assert_eq!(prices.load(format!("{head}OPFASPCL,WF01B,95.00,Y,10\nOPFASPCL,,80.00,N,5\n").as_bytes()), Ok(2));
+        assert_eq!(
+            prices.load(format!("{head}OPFASPCL,WF01B,95.00,Y,10\nOPFASPCL,,80.00,N,5\n").as_bytes()),
+            Ok(2)
+        );
         assert_eq!(prices.planned("OPFASPCL"), 15);
         for (row, said) in [
             (",X,1.00,Y,1", "line 2: there is no point of delivery"),

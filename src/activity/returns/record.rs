@@ -149,11 +149,16 @@ impl Record {
             (Some(_), Some(status)) => status,
             (Some(_), None) => NumberStatus::NotTraced,
             // Verified, not traced: what is not there is neither.
-            (None, Some(NumberStatus::Verified | NumberStatus::NotTraced) | None) => NumberStatus::TraceRequired,
+            (None, Some(NumberStatus::Verified | NumberStatus::NotTraced) | None) => {
+                NumberStatus::TraceRequired
+            }
             (None, Some(status)) => status,
         };
         self.set(Item::NumberStatus, status.word());
-        self.set(Item::NhsNumber, patient.nhs_number.as_ref().map(|number| number.as_str()).unwrap_or_default());
+        self.set(
+            Item::NhsNumber,
+            patient.nhs_number.as_ref().map(|number| number.as_str()).unwrap_or_default(),
+        );
         let own = patient.local.iter().find(|id| id.system == contact.owner).or(patient.local.first());
         if let Some(id) = own {
             self.set(Item::LocalPatient, &id.value);

@@ -10,7 +10,7 @@ mod facts;
 mod fold;
 mod id;
 mod month;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,9 @@
 
 pub mod codes;
 pub mod derive;
+pub mod funnel;
 pub mod maps;
 pub mod privacy;
+pub mod quality;
 pub mod returns;
 pub mod route;

@@ -111,6 +111,9 @@ impl<'a, F: Files> Common<'a, F> {
         if contact.state == State::Withdrawn {
             return Err(Omission::Withdrawn);
         }
+        if contact.result_only {
+            return Err(Omission::ResultOnly);
+        }
         if !self.job.kind.takes(dataset) {
             return Err(Omission::OtherReturn);
         }

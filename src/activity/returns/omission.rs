@@ -29,6 +29,12 @@ pub enum Omission {
     OtherReturn,
     /// The price list has no price for it.
     NoPrice,
+    /// It was for nothing but telling a result.
+    ResultOnly,
+    /// It did not take place, and so is not paid for.
+    NotAttended,
+    /// Another patient has the same local number, or another's referral the same: rows would name both.
+    Ambiguous(Item),
     /// A contact of this name was taken before.
     Twice,
 }
@@ -46,6 +52,9 @@ impl Omission {
             Self::OtherPeriod => "other-period",
             Self::OtherReturn => "other-return",
             Self::NoPrice => "no-price",
+            Self::ResultOnly => "result-only",
+            Self::NotAttended => "not-attended",
+            Self::Ambiguous(_) => "ambiguous",
             Self::Twice => "twice",
         }
     }
@@ -63,6 +72,9 @@ impl fmt::Display for Omission {
             Self::OtherPeriod => f.write_str("it is counted in another period"),
             Self::OtherReturn => f.write_str("it was routed to another data set"),
             Self::NoPrice => f.write_str("the price list has no price for it"),
+            Self::ResultOnly => f.write_str("it was for nothing but telling a result"),
+            Self::NotAttended => f.write_str("it did not take place, and is not paid for"),
+            Self::Ambiguous(item) => write!(f, "{} names another patient too", item.name()),
             Self::Twice => f.write_str("a contact of this name was taken before"),
         }
     }

@@ -89,6 +89,7 @@ impl Line {
         let booked = [SaidKind::Booked, SaidKind::Moved, SaidKind::DidNotAttend, SaidKind::Cancelled];
         let otherwise =
             [SaidKind::UrgentCase, SaidKind::CommunityContact, SaidKind::Diagnostic, SaidKind::ResultOnly];
+        let own = contact.evidence.iter().filter(|cited| cited.id.hub == contact.hub);
         let is_booked = !walked && (said(&booked) || (contact.start.is_some() && !said(&otherwise)));
         Self {
             id: contact.id,
@@ -104,7 +105,7 @@ impl Line {
                 Acceptance::Accepted => Answer::Accepted,
                 Acceptance::Rejected(_) => Answer::Rejected,
             },
-            statements: u64::try_from(contact.evidence.len()).unwrap_or(u64::MAX),
+            statements: u64::try_from(own.count()).unwrap_or(u64::MAX),
         }
     }
 
@@ -199,7 +200,7 @@ pub struct Cell {
     pub missed_in_returns: i64,
     /// Entered in error: in no sum.
     pub withdrawn: i64,
-    /// Statements that contacts rest on: all that were taken, each once.
+    /// Statements that contacts rest on, each once: those that were taken by the hub that counts the contact.
     pub statements: i64,
 }
 

@@ -103,6 +103,8 @@ pub enum Disposition {
 pub struct Totals {
     /// Contacts that were put in.
     pub taken: u64,
+    /// Of them, those that took place: what the funnel says was routed here.
+    pub attended: u64,
     /// Contacts in the files.
     pub written: u64,
     /// Contacts that the receiver has already as they are.
@@ -131,12 +133,12 @@ pub enum Untied {
         accounted: u64,
     },
     /// Between funnel and return.
-    #[error("{routed} contacts were routed to it, and {taken} were taken")]
+    #[error("{routed} contacts that took place were routed to it, and {attended} were taken")]
     Funnel {
         /// What the funnel says.
         routed: u64,
-        /// [`Totals::taken`].
-        taken: u64,
+        /// [`Totals::attended`].
+        attended: u64,
     },
 }
 
@@ -165,7 +167,8 @@ impl Totals {
         self.omitted.values().sum()
     }
 
-    /// Whether every contact that the funnel routed to the return is accounted for, once.
+    /// Whether every contact is accounted for, once, and those that took place are as many as the funnel has `routed`
+    /// to the return. A contract's is held to the sum of what is priced.
     ///
     /// # Errors
     /// Says which sum does not come out.
@@ -174,8 +177,8 @@ impl Totals {
         if self.taken != accounted || self.by_attendance.values().sum::<u64>() != self.in_return() {
             return Err(Untied::Inside { taken: self.taken, accounted });
         }
-        if self.taken != routed {
-            return Err(Untied::Funnel { routed, taken: self.taken });
+        if self.attended != routed {
+            return Err(Untied::Funnel { routed, attended: self.attended });
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod contacts;
 mod funnel;
 mod golden;
 mod large;
+mod privacy;
 mod versions;
 
 use polygate::{

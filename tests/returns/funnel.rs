@@ -38,7 +38,7 @@ fn all() -> Vec<Contact> {
         contact.facts.treatment_function = None;
         contact.facts.department_type = contacts::fact(contacts::code("03"));
         contact.facts.arrived_at = contact.start.map(|start| contacts::fact(start).unwrap());
-        contact.facts.sealed = contacts::fact(number % 17 == 0);
+        contact.facts.sealed = contacts::fact(number.is_multiple_of(17));
         contact
     };
     (0..200).map(contact).collect()

@@ -131,6 +131,7 @@ impl RunningHub {
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
+        running.start_elsewhere(state)?;
         running.start_practices(config, &clock)?;
         running.start_booking(config, &clock)?;
         running.records = Some(Arc::new(Records::new(
@@ -192,6 +193,11 @@ impl RunningHub {
         portal::Options { names: Vec::new(), staff, desk, records: self.records.clone() }
     }
 
+    /// The patients' records.
+    pub fn records(&self) -> Option<Arc<Records>> {
+        self.records.clone()
+    }
+
     /// The reception desk.
     pub fn desk(&self) -> Option<FrontDesk> {
         self.desk.clone()
@@ -242,6 +248,14 @@ impl RunningHub {
                 }
             }
         });
+    }
+
+    /// Keeps what other hubs hold of patients whose records are held here.
+    fn start_elsewhere(&mut self, state: &Path) -> anyhow::Result<()> {
+        let keeper = self.hub.open_elsewhere(&state.join("elsewhere"));
+        let keeper = keeper.context("cannot open what is held of patients elsewhere")?;
+        self.spawn_until_stop(keeper.run());
+        Ok(())
     }
 
     fn start_courier(&mut self, config: &HubConfig) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ pub mod book;
 pub mod cache;
 pub mod deliver;
 pub mod disclose;
+pub mod elsewhere;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -9,6 +9,7 @@
 
 pub mod domain;
 
+pub mod activity;
 pub mod booking;
 pub mod codec;
 pub mod sys;

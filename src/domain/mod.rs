@@ -3,8 +3,8 @@
 pub mod actor;
 pub mod audit;
 pub mod booking;
-pub mod elsewhere;
 pub mod contact;
+pub mod elsewhere;
 pub mod entry;
 pub mod ids;
 pub mod matching;

@@ -33,6 +33,7 @@ use super::{
     aside::Aside,
     audit::Audit,
     book::BookingDesk,
+    count::Counting,
     deliver::Delivery,
     elsewhere::Elsewhere,
     link::Link,
@@ -117,6 +118,8 @@ pub struct Hub {
     pub(super) elsewhere: OnceLock<Arc<Elsewhere>>,
     /// How far that is durable, by the centre's tellings; none if nobody here listens.
     pub(super) records_heard: watch::Sender<Option<Vec<RecordsHeard>>>,
+    /// Contacts as they are counted.
+    pub(super) counting: OnceLock<Arc<Counting>>,
     /// Accounts and sessions, if people can sign in.
     pub(super) sign_in: OnceLock<Arc<SignIn>>,
     /// The audit trail.
@@ -177,6 +180,7 @@ impl Hub {
             desk: Mutex::default(),
             heard: watch::Sender::new(None),
             elsewhere: OnceLock::new(),
+            counting: OnceLock::new(),
             records_heard: watch::Sender::new(None),
         }))
     }

@@ -7,6 +7,7 @@ pub mod ask;
 pub mod audit;
 pub mod book;
 pub mod cache;
+pub mod count;
 pub mod deliver;
 pub mod disclose;
 pub mod elsewhere;

@@ -100,12 +100,7 @@ impl Embedded {
         }
         let (streams, acts) = replay(&log.shared(), Timestamp(clock.now().0 - HELD_MS))?;
         let journal = Journal::start(log, clock).map_err(|error| StoreError(error.to_string()))?;
-        Ok(Self {
-            journal,
-            streams: Mutex::new(streams),
-            acts: Mutex::new(acts),
-            places: Box::default(),
-        })
+        Ok(Self { journal, streams: Mutex::new(streams), acts: Mutex::new(acts), places: Box::default() })
     }
 
     /// See [`super::Store::commit`].

@@ -22,6 +22,7 @@ use crate::{
         alarm::AlarmCode,
         ask::GpSystem,
         book::{BOOKING, FrontDesk},
+        count::COUNT,
         disclose::Records,
         hub::{Hub, Identity, Parts},
         operate::Operate,
@@ -132,6 +133,7 @@ impl RunningHub {
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
         running.start_elsewhere(state)?;
+        running.start_counting(config)?;
         running.start_practices(config, &clock)?;
         running.start_booking(config, &clock)?;
         running.records = Some(Arc::new(Records::new(
@@ -258,6 +260,15 @@ impl RunningHub {
         Ok(())
     }
 
+    /// Counts contacts.
+    fn start_counting(&mut self, config: &HubConfig) -> anyhow::Result<()> {
+        let directory = config.hub.state.join("activity");
+        let counter = self.hub.open_counting(&directory, Arc::new(config.maps()));
+        let counter = counter.context("cannot open what has been counted")?;
+        self.tasks.spawn(counter.run(self.stop.subscribe()));
+        Ok(())
+    }
+
     fn start_courier(&mut self, config: &HubConfig) -> anyhow::Result<()> {
         let centre = &config.centre;
         let url = BrokerUrl::parse(&centre.broker).context("centre.broker")?;
@@ -333,7 +344,8 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: [VIEW.to_owned(), BOOKING.to_owned()]
+        consumers: [VIEW, BOOKING, COUNT]
+            .map(str::to_owned)
             .into_iter()
             .chain(deliveries::consumers(config))
             .collect(),

@@ -254,7 +254,7 @@ impl Counter {
     /// Counts entries, and tells the centre what they say before the next are read.
     async fn count(&self, records: &[Record]) -> Result<(), NotCounted> {
         let told: Vec<(Identity, Vec<Evidence>)> =
-            records.iter().filter_map(|record| statements_in(&self.hub, record)).collect();
+            blocking(|| records.iter().filter_map(|record| statements_in(&self.hub, record)).collect());
         let appends = told.iter().filter_map(|(of, statements)| self.entry(*of, statements)).collect();
         self.tell(appends).await?;
         let mut inner = self.counting.lock();
@@ -353,7 +353,8 @@ fn statements_in(hub: &Hub, record: &Record) -> Option<(Identity, Vec<Evidence>)
         let act = (entry.kind == ACT_KIND).then(|| book::act_in(&entry)).flatten()?;
         desk::statements(&hub.identity.id, &act, entry.at)
     } else {
-        let event = (hub.translate)(&entry)?;
+        // Most messages are results, which say nothing here: they are not read at all.
+        let event = record::may_tell(&entry.kind).then(|| (hub.translate)(&entry)).flatten()?;
         record::statements(&hub.identity.id, &entry, &event, &identity.id())
     };
     (!statements.is_empty()).then_some((identity, statements))

@@ -38,6 +38,11 @@ pub(super) fn statements(hub: &HubId, entry: &Entry, event: &Event, identity: &s
     telling.told
 }
 
+/// Whether messages of a kind say anything of contacts.
+pub(super) fn may_tell(kind: &str) -> bool {
+    matches!(kind.split('^').next(), Some("SIU" | "ADT" | "Adastra" | "ITK"))
+}
+
 struct Telling<'a> {
     hub: &'a HubId,
     entry: &'a Entry,

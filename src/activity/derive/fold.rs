@@ -84,6 +84,7 @@ pub(super) fn fold(statements: &[Statement], group: &Group, maps: &Maps, pins: &
         state: state.value,
         state_by: state.by,
         state_why: state.why,
+        canceller_unsaid: state.value == State::CancelledByProvider && unsaid(&all),
         arrived: all.iter().any(|statement| has_come(&statement.evidence.said)) || facts.arrived_at.is_some(),
         service,
         slot_type: slot_type(&all),
@@ -97,6 +98,15 @@ pub(super) fn fold(statements: &[Statement], group: &Group, maps: &Maps, pins: &
         evidence: all.iter().map(|statement| cited(statement)).collect(),
         conflicts,
     })
+}
+
+/// Whether a cancellation is spoken of, and nobody says by whom.
+fn unsaid(all: &[&Statement]) -> bool {
+    let mut said = all.iter().filter_map(|statement| match statement.evidence.said {
+        Said::Cancelled(by) => Some(by),
+        _ => None,
+    });
+    said.all(|by| by.is_none())
 }
 
 fn cited(statement: &Statement) -> Cited {
@@ -386,7 +396,9 @@ impl<'a> Says<'a> {
         let decided = self.decide(About::Patient, says, shown);
         local.sort_unstable();
         local.dedup();
-        Patient { local, ..decided.map(|decided| decided.value).unwrap_or_default() }
+        let status = self.all.iter().rev().find_map(|statement| statement.evidence.patient.status);
+        let unnumbered = Patient { status, ..Patient::default() };
+        Patient { local, ..decided.map_or(unnumbered, |decided| decided.value) }
     }
 }
 

@@ -130,6 +130,8 @@ pub struct Contact {
     pub state_by: u16,
     /// Why that one is believed.
     pub state_why: Precedence,
+    /// Whether it was cancelled, and no source says by whom: it counts as cancelled by the provider (to be confirmed).
+    pub canceller_unsaid: bool,
     /// Whether the patient is known to have come, or to have been called, whatever the state.
     pub arrived: bool,
     /// The service; none if no map knows the slot type.

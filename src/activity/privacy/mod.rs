@@ -1,0 +1,1 @@
+//! What keeps people unknown in what analysts get.

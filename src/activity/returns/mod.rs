@@ -1,0 +1,3 @@
+//! The returns that commissioners get.
+
+pub mod xml;

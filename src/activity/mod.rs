@@ -2,7 +2,6 @@
 
 pub mod codes;
 pub mod derive;
-pub mod document;
 pub mod funnel;
 pub mod maps;
 pub mod privacy;

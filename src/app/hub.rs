@@ -263,7 +263,7 @@ impl RunningHub {
     /// Counts contacts.
     fn start_counting(&mut self, config: &HubConfig) -> anyhow::Result<()> {
         let directory = config.hub.state.join("activity");
-        let counter = self.hub.open_counting(&directory, Arc::new(config.maps()));
+        let counter = self.hub.open_counting(&directory, config.counting_terms()?);
         let counter = counter.context("cannot open what has been counted")?;
         self.tasks.spawn(counter.run(self.stop.subscribe()));
         Ok(())

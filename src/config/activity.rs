@@ -1,13 +1,23 @@
 //! `[activity]` of `polygate.toml`: what services are to commissioners, and which slot types are which service.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::{
-    activity::maps::{MapRow, Maps, ServiceKind, ServiceProfile},
+    activity::{
+        codes::LoadError,
+        maps::{MapRow, Maps, ServiceKind, ServiceProfile},
+        returns::{Requirements, Settings},
+    },
     domain::{contact::Code, ids::HubId},
+    flow::count::Terms,
+    sys::disk::{RealDisk, read_file},
 };
 
 use super::{file::File, hub::HubConfig};
@@ -15,6 +25,10 @@ use super::{file::File, hub::HubConfig};
 /// Services and slot types of one polysystem: some hundred and some thousand.
 const SERVICES_MAX: usize = 1_000;
 const ROWS_MAX: usize = 20_000;
+/// The longest is the list of who has opted out: five million NHS numbers.
+const FILE_BYTES_MAX: u64 = 128 << 20;
+/// ACTIVITY LOCATION TYPE CODE of a polyclinic.
+const POLYCLINIC: &str = "B02";
 const SECTION: &str = "activity";
 /// The book that a hub's own sessions are in.
 const OWN_BOOK: &str = "hub";
@@ -27,10 +41,72 @@ pub struct ActivitySection {
     pub provider: Option<Code>,
     /// ODS code of whoever pays where nothing else says.
     pub commissioner: Option<Code>,
+    /// `[activity.returns]`: who sends returns to whom; none are built without it.
+    pub returns: Option<ReturnsSection>,
     /// `[[activity.service]]`.
     pub service: Vec<CountedService>,
     /// `[[activity.slot-type]]`.
     pub slot_type: Vec<MapRow>,
+}
+
+/// `[activity.returns]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReturnsSection {
+    /// Address of the sender of interchanges, up to 15 characters.
+    pub interchange_sender: Code,
+    /// Address of their receiver.
+    pub interchange_receiver: Code,
+    /// CDS SENDER IDENTITY; the provider's code without it.
+    pub sender: Option<Code>,
+    /// CDS PRIME RECIPIENT IDENTITY, of the addressing grid.
+    pub recipient: Code,
+    /// CDS COPY RECIPIENT IDENTITY, at most seven.
+    #[serde(default)]
+    pub copy_recipients: Vec<Code>,
+    /// False puts the test indicator into every interchange.
+    #[serde(default)]
+    pub production: bool,
+    /// ODS codes of who gives local patient identifiers, by link.
+    #[serde(default)]
+    pub local_issuers: BTreeMap<Arc<str>, Code>,
+    /// CSV files, each with the columns that docs/returns.md says; what is not given is not loaded.
+    #[serde(default)]
+    pub files: ActivityFiles,
+}
+
+/// `[activity.returns.files]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ActivityFiles {
+    /// Which items must be there: `return,item,flag`.
+    pub requirements: Option<PathBuf>,
+    /// Prices.
+    pub prices: Option<PathBuf>,
+    /// Charges that are no contacts: drugs and devices.
+    pub charges: Option<PathBuf>,
+    /// Restricted patients: `nhs number`.
+    pub restricted: Option<PathBuf>,
+    /// Patients who have opted out of secondary use: `nhs number`.
+    pub opted_out: Option<PathBuf>,
+    /// Organisations and sites: `code,opened,closed`.
+    pub organisations: Option<PathBuf>,
+}
+
+impl ActivityFiles {
+    /// Every path, to be made one beside the configuration.
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [
+            &mut self.requirements,
+            &mut self.prices,
+            &mut self.charges,
+            &mut self.restricted,
+            &mut self.opted_out,
+            &mut self.organisations,
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// `[[activity.service]]`: what a service is to commissioners.
@@ -83,6 +159,63 @@ impl HubConfig {
     }
 }
 
+/// A file that `[activity.returns.files]` names cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}; see docs/returns.md for its columns", path.display())]
+pub struct ActivityFileError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl HubConfig {
+    /// What counting needs: the maps, who sends to whom, and the files that are named.
+    ///
+    /// # Errors
+    /// A file cannot be read, or says what it cannot say.
+    pub fn counting_terms(&self) -> Result<Terms, ActivityFileError> {
+        let mut terms = Terms { maps: Arc::new(self.maps()), ..Terms::default() };
+        let Some(returns) = &self.activity.returns else { return Ok(terms) };
+        let files = &returns.files;
+        let mut requirements = Requirements::standard();
+        load(&files.requirements, |bytes| requirements.load(bytes))?;
+        load(&files.prices, |bytes| terms.prices.load(bytes))?;
+        load(&files.charges, |bytes| terms.prices.load_charges(bytes))?;
+        load(&files.restricted, |bytes| terms.barred.load_restricted(bytes))?;
+        load(&files.opted_out, |bytes| terms.barred.load_opted_out(bytes))?;
+        load(&files.organisations, |bytes| terms.reference.load_organisations(bytes))?;
+        terms.settings = self.settings(returns, requirements);
+        Ok(terms)
+    }
+
+    fn settings(&self, returns: &ReturnsSection, requirements: Requirements) -> Option<Settings> {
+        let provider = self.activity.provider.or_else(|| self.hub.ods.parse().ok())?;
+        Some(Settings {
+            provider,
+            interchange_sender: returns.interchange_sender,
+            interchange_receiver: returns.interchange_receiver,
+            sender: returns.sender.unwrap_or(provider),
+            recipient: returns.recipient,
+            copy_recipients: returns.copy_recipients.clone(),
+            is_production: returns.production,
+            location_type: POLYCLINIC.parse().ok()?,
+            local_issuers: returns.local_issuers.clone(),
+            requirements,
+        })
+    }
+}
+
+fn load(
+    path: &Option<PathBuf>,
+    take: impl FnOnce(&[u8]) -> Result<usize, LoadError>,
+) -> Result<(), ActivityFileError> {
+    let Some(path) = path else { return Ok(()) };
+    let fault = |reason: String| ActivityFileError { path: path.clone(), reason };
+    let bytes = read_file(&RealDisk, path, FILE_BYTES_MAX).map_err(|error| fault(error.to_string()))?;
+    let count = take(&bytes).map_err(|error| fault(error.to_string()))?;
+    tracing::info!(file = %path.display(), count, "loaded for counting");
+    Ok(())
+}
+
 /// Every fault in what the section says.
 pub(super) fn check_activity(file: &mut File<'_>, config: &HubConfig) {
     let section = &config.activity;
@@ -109,6 +242,13 @@ pub(super) fn check_activity(file: &mut File<'_>, config: &HubConfig) {
         }
         if row.from < Date::constant(1948, 7, 5) {
             file.fault(SECTION, "slot-type", "begins before there was a health service: YYYY-MM-DD");
+        }
+    }
+    if let Some(returns) = &section.returns {
+        match config.settings(returns, Requirements::standard()).map(|settings| settings.check()) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => file.fault(SECTION, "returns", &error.to_string()),
+            None => file.fault(SECTION, "provider", "an ODS code, for hub.ods is none"),
         }
     }
     if SERVICES_MAX < section.service.len() || ROWS_MAX < section.slot_type.len() {

@@ -245,6 +245,9 @@ impl HubConfig {
                 section.organisations.push(self.hub.ods.clone());
             }
         }
+        if let Some(returns) = &mut self.activity.returns {
+            place(beside, returns.files.paths());
+        }
         for section in self.rio.iter_mut().chain(&mut self.secondary_care) {
             section.tls.iter_mut().for_each(|tls| tls.place(beside));
             section.deliver_tls.iter_mut().for_each(|tls| tls.place(beside));

@@ -19,7 +19,7 @@ use std::{
 
 use crate::domain::ids::HubId;
 
-pub use activity::{ActivitySection, CountedService};
+pub use activity::{ActivityFileError, ActivitySection, CountedService, ReturnsSection};
 pub use centre::{BrokerSection, CentreConfig, ConsoleSection, StoreSection};
 pub use hub::{CentreSection, HubConfig, HubSection, JournalSection, PortalSection};
 pub use identity_provider::IdentityProviderSection;

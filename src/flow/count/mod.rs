@@ -5,6 +5,7 @@
 //! an entry of class `activity`, named after the entry that they came of: told again after a restart, it is the same entry.
 //! What has been counted is kept every few hours; until then the journal keeps what it is made of.
 
+mod books;
 mod desk;
 mod keep;
 mod record;
@@ -25,7 +26,8 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     activity::{
         derive::{Change, Ledger, Refused, Taken},
-        maps::Maps,
+        maps::{Maps, day_of},
+        returns::{Answers, Build, ReturnKind, Version},
     },
     booking::act::ACT_KIND,
     codec::cbor,
@@ -33,14 +35,17 @@ use crate::{
         contact::{Contact, ContactId, Evidence, Month},
         entry::{Entry, Summary},
         ids::Class,
-        time::ClockQuality,
+        time::{ClockQuality, Timestamp},
     },
     journal::{Append, Identity, Lane, LogReader, Position, Record, Verdict},
     sys::blocking::blocking,
 };
 
 use super::{alarm::AlarmCode, book, hub::Hub, matches::OWN_SYSTEM, receive::decode};
+use books::Books;
 use keep::Keep;
+
+pub use books::{Account, BookError, Entry as ContactEntry, Terms};
 
 /// Counting's name as a consumer of the journal.
 pub const COUNT: &str = "count";
@@ -62,7 +67,10 @@ const MONTHS_OPEN: i32 = 3;
 
 /// What is counted. The pages and the admin socket read it.
 pub struct Counting {
+    terms: Terms,
     inner: Mutex<Inner>,
+    /// Files are built one after another; counting goes on meanwhile.
+    books: Mutex<Books>,
 }
 
 struct Inner {
@@ -118,8 +126,10 @@ impl Hub {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn open_counting(self: &Arc<Self>, directory: &Path, maps: Arc<Maps>) -> io::Result<Counter> {
-        let (keep, ledger, position) = Keep::open(Arc::clone(&self.disk), directory, maps)?;
+    pub fn open_counting(self: &Arc<Self>, directory: &Path, terms: Terms) -> io::Result<Counter> {
+        let (keep, ledger, position) =
+            Keep::open(Arc::clone(&self.disk), directory, Arc::clone(&terms.maps))?;
+        let books = Books::open(Arc::clone(&self.disk), &directory.join("returns"))?;
         let beginning = self.journal.shared().beginning();
         if position.is_none_or(|position| position < beginning) && beginning != Position::default() {
             let text = "the journal let go of messages before their contacts were counted";
@@ -127,7 +137,7 @@ impl Hub {
         }
         let statements = ledger.open_statements();
         let inner = Inner { ledger, keep, refused: 0, caught_up: false };
-        let counting = Arc::new(Counting { inner: Mutex::new(inner) });
+        let counting = Arc::new(Counting { terms, inner: Mutex::new(inner), books: Mutex::new(books) });
         if self.counting.set(Arc::clone(&counting)).is_err() {
             tracing::warn!("the hub counts already");
         }
@@ -168,6 +178,75 @@ impl Counting {
         drop(inner);
         contacts.sort_by_key(|contact| (contact.day, contact.id));
         Ok(contacts)
+    }
+
+    /// What services and slot types are.
+    pub fn maps(&self) -> &Maps {
+        &self.terms.maps
+    }
+
+    /// The contacts of a month, each with where it is counted, what is wrong with it and what its receiver said. Takes
+    /// some seconds for a hundred thousand.
+    ///
+    /// # Errors
+    /// What was put away cannot be read.
+    pub fn entries(&self, month: Month, now: Timestamp) -> io::Result<Vec<ContactEntry>> {
+        let contacts = self.month(month)?;
+        let answered = self.books().answered.clone();
+        Ok(books::entries(contacts, &self.terms, &answered, now))
+    }
+
+    /// A month as it adds up.
+    ///
+    /// # Errors
+    /// What was put away cannot be read.
+    pub fn account(&self, month: Month, now: Timestamp) -> io::Result<Account> {
+        Ok(books::account(month, &self.entries(month, now)?))
+    }
+
+    /// Builds the next version of every return into which something of the month goes, or of those that are named.
+    ///
+    /// # Errors
+    /// See [`BookError`]; what was built before it stays.
+    pub fn build(&self, month: Month, kinds: &[ReturnKind], now: Timestamp) -> Result<Vec<Build>, BookError> {
+        let entries = self.entries(month, now)?;
+        let wanted = if kinds.is_empty() { books::kinds(&entries) } else { kinds.iter().copied().collect() };
+        let contacts: Vec<Contact> = entries.into_iter().map(|entry| entry.contact).collect();
+        let mut books = self.books();
+        wanted.into_iter().map(|kind| books.build((month, kind), &self.terms, &contacts, now)).collect()
+    }
+
+    /// Every version that was built, in the order of building.
+    pub fn builds(&self) -> Vec<Build> {
+        self.books().builds().to_vec()
+    }
+
+    /// A file that was built; none of that name.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn file(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.books().file(name)
+    }
+
+    /// Notes that a version was submitted.
+    ///
+    /// # Errors
+    /// There is no such version, a later one was submitted, or the disk fails.
+    pub fn submitted(&self, build: (Month, ReturnKind, Version), now: Timestamp) -> Result<(), BookError> {
+        self.books().submitted(build, now)
+    }
+
+    /// Takes a receiver's report of what it accepted and what it did not.
+    ///
+    /// # Errors
+    /// It is no such table, or the disk fails; lines that cannot be taken are in the result.
+    pub fn answer(&self, kind: ReturnKind, report: &[u8]) -> Result<Answers, BookError> {
+        self.books().answer(kind, report, &self.terms)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -328,8 +407,7 @@ impl Counter {
 
 impl Inner {
     fn keep_all(&mut self, oldest: Option<Month>, position: Position) -> io::Result<()> {
-        let months: BTreeSet<Month> =
-            self.ledger.statements().map(|one| Month::of(crate::activity::maps::day_of(&one))).collect();
+        let months: BTreeSet<Month> = self.ledger.statements().map(|one| Month::of(day_of(&one))).collect();
         for month in months.into_iter().filter(|month| oldest.is_some_and(|oldest| *month < oldest)) {
             if let Some(shelf) = self.ledger.put_away(month) {
                 self.keep.shelve(shelf)?;

@@ -15,7 +15,7 @@ use crate::{
 const FOLDER: &str = "/state/activity";
 
 fn counter(ground: &Ground) -> Counter {
-    ground.stage.hub.open_counting(Path::new(FOLDER), Arc::new(Maps::default())).unwrap()
+    ground.stage.hub.open_counting(Path::new(FOLDER), Terms::default()).unwrap()
 }
 
 async fn count_all(counter: &mut Counter) {
@@ -93,7 +93,9 @@ async fn what_was_kept_is_the_same_after_a_restart_and_goes_on() {
     let maps = Arc::new(Maps::default());
     let (keep, ledger, position) = Keep::open(ground.stage.hub.disk(), Path::new(FOLDER), maps).unwrap();
     assert_eq!((ledger.statements().count(), position), (before, Some(first.position)));
-    let again = Counting { inner: Mutex::new(Inner { ledger, keep, refused: 0, caught_up: false }) };
+    let books = Books::open(ground.stage.hub.disk(), Path::new("/elsewhere")).unwrap();
+    let inner = Mutex::new(Inner { ledger, keep, refused: 0, caught_up: false });
+    let again = Counting { terms: Terms::default(), inner, books: Mutex::new(books) };
     assert_eq!(states(&again), states(&first.counting));
 }
 

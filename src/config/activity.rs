@@ -15,7 +15,10 @@ use crate::{
         maps::{MapRow, Maps, ServiceKind, ServiceProfile},
         returns::{Requirements, Settings},
     },
-    domain::{contact::Code, ids::HubId},
+    domain::{
+        contact::{Code, EvidenceId},
+        ids::HubId,
+    },
     flow::count::Terms,
     sys::disk::{RealDisk, read_file},
 };
@@ -146,7 +149,7 @@ impl HubConfig {
         let services = self.activity.service.iter().map(|one| ServiceProfile {
             id: one.id.clone(),
             hub: self.hub.id.clone(),
-            system: Arc::clone(&one.system),
+            system: EvidenceId::system_at(&one.system, &self.hub.id),
             kind: one.kind,
             community_commissioned: one.community_commissioned,
             treatment_time_measured: one.treatment_time_measured,
@@ -155,7 +158,12 @@ impl HubConfig {
             main_specialty: one.main_specialty,
             treatment_function: one.treatment_function,
         });
-        Maps::new(services.collect(), self.activity.slot_type.clone())
+        let rows = self
+            .activity
+            .slot_type
+            .iter()
+            .map(|row| MapRow { system: EvidenceId::system_at(&row.system, &self.hub.id), ..row.clone() });
+        Maps::new(services.collect(), rows.collect())
     }
 }
 

@@ -76,7 +76,7 @@ impl Telling<'_> {
         let mut told = self.evidence(said, self.act.at, names(one));
         (told.patient, told.facts) = (whose(&one.person), facts(one));
         (told.service, told.start) = (Some(one.service.clone()), Some(one.start));
-        told.owner = Some(one.system.as_str().into());
+        told.owner = Some(EvidenceId::system_at(&one.system, &one.hub));
         told.replaces = one.replaces.map(named).into_iter().collect();
         let stands = one.is_confirmed();
         self.told.push(told);
@@ -142,7 +142,7 @@ fn names(one: &Appointment) -> Vec<Reference> {
         .filter(|reference| !reference.id.is_empty() && reference.id.len() <= Reference::VALUE_BYTES_MAX);
     let theirs = theirs.map(|reference| Reference {
         kind: ReferenceKind::Filler,
-        issuer: one.system.as_str().into(),
+        issuer: EvidenceId::system_at(&one.system, &one.hub),
         value: reference.id.as_str().into(),
     });
     std::iter::once(named(one.id)).chain(theirs).collect()

@@ -15,7 +15,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     fmt, io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,33 +26,36 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     activity::{
         derive::{Change, Ledger, Refused, Taken},
-        maps::{Maps, day_of},
-        returns::{Answers, Build, ReturnKind, Version},
+        maps::{Maps, ToldMaps, day_of},
+        quality::rules::rule,
+        returns::{Answers, Build},
     },
     booking::act::ACT_KIND,
     codec::cbor,
     domain::{
-        contact::{Contact, ContactId, Evidence, Month},
+        contact::{
+            Contact, ContactId, EVIDENCE_FORMAT, EVIDENCE_KIND, Evidence, MAPS_FORMAT, MAPS_KIND, Month,
+        },
         entry::{Entry, Summary},
         ids::Class,
         time::{ClockQuality, Timestamp},
     },
     journal::{Append, Identity, Lane, LogReader, Position, Record, Verdict},
-    sys::blocking::blocking,
+    sys::{blocking::blocking, clock::Clock},
 };
 
 use super::{alarm::AlarmCode, book, hub::Hub, matches::OWN_SYSTEM, receive::decode};
 use books::Books;
 use keep::Keep;
 
+pub use crate::activity::{
+    returns::{ReturnKind, Version},
+    summary::MonthSummary,
+};
 pub use books::{Account, BookError, Entry as ContactEntry, Terms};
 
 /// Counting's name as a consumer of the journal.
 pub const COUNT: &str = "count";
-/// The kind of the entries that tell the centre statements; their bytes are a CBOR array of [`Evidence`].
-pub const EVIDENCE_KIND: &str = "activity.evidence";
-/// The format of their bytes.
-pub const EVIDENCE_FORMAT: &str = "activity-evidence";
 const READ_BYTES: usize = 1 << 20;
 const READ_ENTRIES: usize = 1_000;
 const IDLE: Duration = Duration::from_millis(200);
@@ -68,6 +71,9 @@ const MONTHS_OPEN: i32 = 3;
 /// What is counted. The pages and the admin socket read it.
 pub struct Counting {
     terms: Terms,
+    clock: Arc<dyn Clock>,
+    /// Where its files are, for people.
+    folder: PathBuf,
     inner: Mutex<Inner>,
     /// Files are built one after another; counting goes on meanwhile.
     books: Mutex<Books>,
@@ -137,7 +143,13 @@ impl Hub {
         }
         let statements = ledger.open_statements();
         let inner = Inner { ledger, keep, refused: 0, caught_up: false };
-        let counting = Arc::new(Counting { terms, inner: Mutex::new(inner), books: Mutex::new(books) });
+        let counting = Arc::new(Counting {
+            terms,
+            clock: Arc::clone(&self.clock),
+            folder: directory.join("returns"),
+            inner: Mutex::new(inner),
+            books: Mutex::new(books),
+        });
         if self.counting.set(Arc::clone(&counting)).is_err() {
             tracing::warn!("the hub counts already");
         }
@@ -178,6 +190,28 @@ impl Counting {
         drop(inner);
         contacts.sort_by_key(|contact| (contact.day, contact.id));
         Ok(contacts)
+    }
+
+    /// The moment now, by the hub's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Where the files of returns are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What a rule of data quality is about, in words; empty if there is no such rule.
+    pub fn rule(&self, id: &str) -> &'static str {
+        rule(id).map_or("", |rule| rule.what)
+    }
+
+    /// One contact of an open month, with what is to be said of it.
+    pub fn entry(&self, id: ContactId, now: Timestamp) -> Option<ContactEntry> {
+        let contact = self.contact(id)?;
+        let answered = self.books().answered.clone();
+        books::entries(vec![contact], &self.terms, &answered, now).pop()
     }
 
     /// What services and slot types are.
@@ -293,6 +327,12 @@ impl Inner {
 impl Counter {
     /// Goes on until `stop` says true, and keeps what it has counted.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        while self.tell_maps().await.is_err() {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
         while !*stop.borrow() {
             let wait = self.step().await;
             tokio::select! {
@@ -343,6 +383,20 @@ impl Counter {
         Ok(())
     }
 
+    /// Tells the centre what services and slot types are here, unless it was told just that.
+    async fn tell_maps(&self) -> Result<(), NotCounted> {
+        let maps = self.counting.maps();
+        let told = ToldMaps {
+            v: 1,
+            services: maps.services().cloned().collect(),
+            rows: maps.rows().cloned().collect(),
+        };
+        let raw = cbor::encode(&told).unwrap_or_default();
+        let of = Identity::of(&[MAPS_KIND.as_bytes(), &raw], &raw);
+        let entry = self.activity_entry(MAPS_KIND, MAPS_FORMAT, of, (self.hub.now(), self.hub.now()), raw);
+        self.tell(entry.into_iter().collect()).await
+    }
+
     async fn tell(&self, appends: Vec<Append>) -> Result<(), NotCounted> {
         if appends.is_empty() {
             return Ok(());
@@ -360,26 +414,39 @@ impl Counter {
     /// The entry that tells the centre.
     fn entry(&self, of: Identity, statements: &[Evidence]) -> Option<Append> {
         let first = statements.first()?;
+        let raw = cbor::encode(&statements).ok()?;
+        self.activity_entry(EVIDENCE_KIND, EVIDENCE_FORMAT, of, (first.at, first.taken), raw)
+    }
+
+    fn activity_entry(
+        &self,
+        kind: &str,
+        format: &str,
+        of: Identity,
+        (occurred, taken): (Timestamp, Timestamp),
+        raw: Vec<u8>,
+    ) -> Option<Append> {
         let summary = Summary {
-            format: EVIDENCE_FORMAT.to_owned(),
+            format: format.to_owned(),
             sender: OWN_SYSTEM.to_owned(),
-            occurred: Some(first.at),
+            occurred: Some(occurred),
             ..Summary::default()
         };
         let entry = Entry {
-            kind: EVIDENCE_KIND.to_owned(),
+            kind: kind.to_owned(),
             system: OWN_SYSTEM.to_owned(),
             source_id: of.id(),
             // Whose it is stands inside; the centre's relay of records has no use for it.
             patient: None,
-            at: first.taken,
+            at: taken,
             clock: ClockQuality::default(),
             body: cbor::encode(&summary).map(Bytes::from).ok()?,
-            raw: Some(cbor::encode(&statements).map(Bytes::from).ok()?),
+            raw: Some(raw.into()),
         };
         let payload = cbor::encode(&entry).map(Bytes::from).ok()?;
-        let name = [self.hub.identity.id.as_str(), OWN_SYSTEM, EVIDENCE_KIND, &entry.source_id];
-        let identity = Some(Identity::of(&name.map(str::as_bytes), &payload));
+        let name = [self.hub.identity.id.as_str(), OWN_SYSTEM, kind, &entry.source_id];
+        // The same told again is the same, whenever it is told.
+        let identity = Some(Identity::of(&name.map(str::as_bytes), entry.raw.as_deref().unwrap_or_default()));
         Some(Append { lane: Lane::of(Class::Activity), identity, payload })
     }
 

@@ -3,6 +3,8 @@
 //! A visit of another class than emergency says nothing here: whoever sends those sends the appointment too, and a stay is
 //! no contact of a polyclinic. Laboratory results are no contacts either.
 
+use std::sync::Arc;
+
 use jiff::{civil::Date, tz::TimeZone};
 
 use crate::domain::{
@@ -61,7 +63,7 @@ impl<'a> Telling<'a> {
         let mut told = Evidence {
             id: EvidenceId {
                 hub: self.hub.clone(),
-                system: self.entry.system.as_str().into(),
+                system: self.system(),
                 entry: self.identity.into(),
                 part: u16::try_from(self.told.len()).unwrap_or(u16::MAX),
             },
@@ -83,12 +85,15 @@ impl<'a> Telling<'a> {
         self.told.push(told);
     }
 
+    fn system(&self) -> Arc<str> {
+        EvidenceId::system_at(&self.entry.system, self.hub)
+    }
+
     fn patient(&self, identifiers: &[Identifier]) -> Patient {
         let own = identifiers.iter().filter(|one| one.authority != "NHS" && one.kind != "NH");
-        let local = own.take(Evidence::LOCAL_IDS_MAX).map(|one| LocalId {
-            system: self.entry.system.as_str().into(),
-            value: one.value.as_str().into(),
-        });
+        let local = own
+            .take(Evidence::LOCAL_IDS_MAX)
+            .map(|one| LocalId { system: self.system(), value: one.value.as_str().into() });
         Patient { nhs_number: self.event.nhs_number.ok(), status: self.status(), local: local.collect() }
     }
 
@@ -152,14 +157,14 @@ impl<'a> Telling<'a> {
         if references.is_empty() {
             return;
         }
-        let system = self.entry.system.clone();
+        let system = self.system();
         self.tell(said, references, |told| {
             told.start = text(item, "start").and_then(moment_of);
             told.day = text(item, "start").and_then(day_of);
             let clinic = text(item, "location").unwrap_or_default().into();
             let slot = text(item, "service").or_else(|| text(item, "type")).unwrap_or_default().into();
             told.slot_type = SlotType { clinic, slot };
-            told.owner = Some(system.as_str().into());
+            told.owner = Some(system);
             told.facts.duration_minutes = text(item, "duration").and_then(|minutes| minutes.parse().ok());
             told.facts.clinician = text(item, "clinician").and_then(|code| code.parse().ok());
         });
@@ -167,11 +172,7 @@ impl<'a> Telling<'a> {
 
     /// SCH-1 and SCH-2, or the item's own key.
     fn names(&self, item: &ItemChange) -> Vec<Reference> {
-        let theirs = |kind, value: &str| Reference {
-            kind,
-            issuer: self.entry.system.as_str().into(),
-            value: value.into(),
-        };
+        let theirs = |kind, value: &str| Reference { kind, issuer: self.system(), value: value.into() };
         let ours = |value: &str| value.parse::<AppointmentId>().ok().map(named);
         let usable = |value: &&str| !value.is_empty() && value.len() <= Reference::VALUE_BYTES_MAX;
         let placer = text(item, "placer_id")
@@ -198,11 +199,8 @@ impl<'a> Telling<'a> {
             Some("registered" | "admitted") => Said::WalkInOpened,
             _ => Said::Amended,
         };
-        let visit = Reference {
-            kind: ReferenceKind::Visit,
-            issuer: self.entry.system.as_str().into(),
-            value: item.key.as_str().into(),
-        };
+        let visit =
+            Reference { kind: ReferenceKind::Visit, issuer: self.system(), value: item.key.as_str().into() };
         self.tell(said, vec![visit], |told| {
             let started = text(item, "started").and_then(moment_of);
             told.facts.arrived_at = started;
@@ -245,7 +243,7 @@ impl<'a> Telling<'a> {
 
     fn case(&self, name: &str) -> Option<Reference> {
         let usable = !name.is_empty() && name.len() <= Reference::VALUE_BYTES_MAX;
-        let issuer = self.entry.system.as_str().into();
+        let issuer = self.system();
         usable.then(|| Reference { kind: ReferenceKind::Case, issuer, value: name.into() })
     }
 

@@ -95,7 +95,13 @@ async fn what_was_kept_is_the_same_after_a_restart_and_goes_on() {
     assert_eq!((ledger.statements().count(), position), (before, Some(first.position)));
     let books = Books::open(ground.stage.hub.disk(), Path::new("/elsewhere")).unwrap();
     let inner = Mutex::new(Inner { ledger, keep, refused: 0, caught_up: false });
-    let again = Counting { terms: Terms::default(), inner, books: Mutex::new(books) };
+    let again = Counting {
+        terms: Terms::default(),
+        clock: Arc::clone(&ground.stage.clock) as _,
+        folder: PathBuf::new(),
+        inner,
+        books: Mutex::new(books),
+    };
     assert_eq!(states(&again), states(&first.counting));
 }
 

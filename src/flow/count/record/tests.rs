@@ -84,7 +84,7 @@ fn a_schedule_message_says_what_happens_to_which_appointment_and_whose() {
     assert_eq!(found.len(), 1);
     let one = &found[0];
     assert_eq!((one.said.clone(), one.at), (Said::Booked, Timestamp(TAKEN.0 - 1000)));
-    assert_eq!(names(one), ["placer pas P9", "filler pas F1"]);
+    assert_eq!(names(one), ["placer pas@soho P9", "filler pas@soho F1"]);
     assert_eq!(one.start.map(|at| at.to_string()).as_deref(), Some("2026-11-18T11:00:00.000Z"));
     assert_eq!((&*one.slot_type.clinic, &*one.slot_type.slot), ("CLIN7", "New podiatry"));
     assert_eq!(one.patient.verified().unwrap().as_str(), "9990000018");
@@ -109,7 +109,7 @@ fn an_appointment_under_the_polysystems_own_name_is_known_by_it() {
     let ours = appointment(&[("placer_id", ID), ("filler_id", "F1"), ("status", "arrived")]);
     let found = told(&event("SIU^S14", vec![ours]));
     assert_eq!(found[0].said, Said::Arrived);
-    assert_eq!(names(&found[0]), [format!("appointment hub {ID}"), "filler pas F1".to_owned()]);
+    assert_eq!(names(&found[0]), [format!("appointment hub {ID}"), "filler pas@soho F1".to_owned()]);
 }
 
 #[test]
@@ -143,7 +143,10 @@ fn emergency_attendances_count_and_stays_and_clinics_visits_do_not() {
         event("ADT^A03", vec![ItemChange::new(ItemKind::Encounter, "V9".to_owned(), set(&fields))])
     };
     let found = told(&visit("E", "discharged"));
-    assert_eq!((found[0].said.clone(), names(&found[0])), (Said::Attended, vec!["visit pas V9".to_owned()]));
+    assert_eq!(
+        (found[0].said.clone(), names(&found[0])),
+        (Said::Attended, vec!["visit pas@soho V9".to_owned()])
+    );
     assert_eq!(
         found[0].facts.concluded_at.map(|at| at.to_string()).as_deref(),
         Some("2026-11-18T10:40:00.000Z")
@@ -186,7 +189,7 @@ fn an_urgent_case_is_one_contact_however_far_it_has_come() {
         let found = told(&event("Adastra^Case", case(status, more)));
         assert_eq!(found.len(), 1, "{status}");
         assert_eq!(found[0].said, Said::UrgentCase(expected), "{status}");
-        assert_eq!(names(&found[0]), ["case pas C42"]);
+        assert_eq!(names(&found[0]), ["case pas@soho C42"]);
     }
 }
 
@@ -197,11 +200,11 @@ fn a_report_is_withdrawn_by_its_own_name() {
         ..ItemChange::new(ItemKind::Document, "DOC-1".to_owned(), set(&[("title", "Report")]))
     };
     let report = told(&event("ITK^Report", case("", vec![letter])));
-    assert_eq!(names(&report[0]), ["case pas C42", "case pas DOC-1"]);
+    assert_eq!(names(&report[0]), ["case pas@soho C42", "case pas@soho DOC-1"]);
     let withdrawn = Event { withdraws: vec!["DOC-1".to_owned()], ..event("ITK^Nullification", Vec::new()) };
     let found = told(&withdrawn);
     assert_eq!(
         (found[0].said.clone(), names(&found[0])),
-        (Said::Withdrawn, vec!["case pas DOC-1".to_owned()])
+        (Said::Withdrawn, vec!["case pas@soho DOC-1".to_owned()])
     );
 }

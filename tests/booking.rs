@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "booking/records.rs"]
+mod records;
+
 #[path = "booking/bars.rs"]
 mod bars;
 

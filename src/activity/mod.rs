@@ -8,3 +8,4 @@ pub mod privacy;
 pub mod quality;
 pub mod returns;
 pub mod route;
+pub mod summary;

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     centre::{
         audit::{Trail, Trouble},
+        records::Records,
         relay::Relay,
         store::{Filter, Store, StoreError, embedded::Embedded, postgres::Postgres},
         worker::{Metrics, Worker},
@@ -77,6 +78,7 @@ impl RunningCentre {
             running.tasks.spawn(worker.run(running.stop.subscribe()));
         }
         running.start_relay(config, process, socket_directory, &clock)?;
+        running.start_records(config, process, socket_directory, &clock)?;
         running.start_upkeep();
         if let Some(console) = &config.console {
             running.start_console(console.listen).await?;
@@ -115,6 +117,29 @@ impl RunningCentre {
             metrics: Arc::clone(&self.metrics),
         };
         self.tasks.spawn(relay.run(self.stop.subscribe()));
+        Ok(())
+    }
+
+    /// Carries records between hubs.
+    fn start_records(
+        &mut self,
+        config: &CentreConfig,
+        process: u64,
+        socket_directory: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let options = options(&config.broker, &format!("{process:x}-records"), vec![CONDITIONS.to_owned()])?;
+        let records = Records {
+            uplink: Box::new(MqttUplink::new(MqttOptions {
+                socket_directory: socket_directory.to_owned(),
+                ..options
+            })),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(clock),
+            entropy: Entropy::from_system(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.tasks.spawn(records.run(self.stop.subscribe()));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ pub mod coverage;
 pub mod entries;
 pub mod ingest;
 pub mod pki;
+pub mod records;
 pub mod relay;
 pub mod store;
 pub mod worker;

@@ -64,6 +64,7 @@ pub fn contact(number: u32) -> Contact {
         state: State::Attended,
         state_by: 0,
         state_why: Precedence::Only,
+        canceller_unsaid: false,
         arrived: true,
         result_only: false,
         canceller_unsaid: false,

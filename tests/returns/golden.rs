@@ -26,8 +26,9 @@ fn outpatients() {
     let omitted: Vec<_> = built.totals.omitted.iter().map(|(why, count)| (why.as_str(), *count)).collect();
     assert_eq!(omitted, [("missing-item", 1), ("no-code", 1), ("other-period", 1), ("sealed", 1)]);
     assert_eq!((built.totals.taken, built.totals.written), (10, 6));
-    built.totals.ties(10).unwrap();
-    assert!(built.totals.ties(11).is_err());
+    // Two were missed or cancelled, one is to come.
+    built.totals.ties(7).unwrap();
+    assert!(built.totals.ties(8).is_err());
     hold(&office);
     // The future appointment, in its own month.
     let mut office = Office::new();
@@ -66,8 +67,9 @@ fn emergency_care() {
 fn community_services() {
     let mut office = Office::new();
     let built = office.build(ReturnKind::CommunityServices, "2026-05", &contacts::community());
-    // One has no referral; without it the row would point to nothing.
-    assert_eq!((built.totals.written, built.totals.omitted()), (7, 1));
+    // One has no referral, without which the row would point to nothing; one has a number that is another's too.
+    let omitted: Vec<_> = built.totals.omitted.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+    assert_eq!((built.totals.written, omitted), (6, vec![("ambiguous", 1), ("missing-item", 1)]));
     hold(&office);
     let table = |name: &str| {
         let name = format!("csds_2026-05_v001_{name}.csv");
@@ -113,7 +115,9 @@ fn the_flat_layout_reads_back_by_position() {
         office.text("cds-6.2-outpatient_2026-05_v001.txt").split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 6);
     // As a reader of such files cuts them: first column from 1, and width.
-    let at = |line: usize, first: usize, width: usize| lines[line][first - 1..first - 1 + width].trim();
+    let at = |line: usize, first: usize, width: usize| {
+        lines[line].get(first - 1..first - 1 + width).unwrap().trim()
+    };
     let id = contacts::contact(0).id.to_string();
     for (first, width, value) in [
         (1, 6, "CDS062"),

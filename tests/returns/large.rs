@@ -5,6 +5,7 @@ use std::io;
 use peak_alloc::PeakAlloc;
 use polygate::{
     activity::{
+        maps::Maps,
         privacy::Barred,
         returns::{Builder, Files, Holding, Job, NetChangeBuilder, ReturnKind, Shelf},
     },
@@ -51,12 +52,20 @@ impl Files for Nowhere {
 #[test]
 fn a_month_of_100_000_contacts_needs_little_memory() {
     let settings = contacts::settings();
-    let (barred, shelf) = (Barred::default(), Shelf::default());
+    let (barred, maps, shelf) = (Barred::default(), Maps::default(), Shelf::default());
     let period = "2026-05".parse().unwrap();
     let kind = ReturnKind::Outpatient;
     let (version, control) = (shelf.next_version(period, kind), shelf.next_control());
-    let job =
-        Job { period, kind, version, settings: &settings, barred: &barred, control, now: contacts::NOW };
+    let job = Job {
+        period,
+        kind,
+        version,
+        settings: &settings,
+        barred: &barred,
+        maps: &maps,
+        control,
+        now: contacts::NOW,
+    };
     let mut files = Nowhere::default();
     let written = files.bytes.clone();
     let before = MEMORY.current_usage_as_mb();

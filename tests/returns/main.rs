@@ -5,12 +5,15 @@
 
 #[path = "../support/contacts.rs"]
 mod contacts;
+mod funnel;
 mod golden;
 mod large;
+mod privacy;
 mod versions;
 
 use polygate::{
     activity::{
+        maps::Maps,
         privacy::Barred,
         returns::{
             Builder, Built, CommunityBuilder, ContractBuilder, Holding, InMemory, Job, NetChangeBuilder,
@@ -25,6 +28,7 @@ struct Office {
     settings: Settings,
     barred: Barred,
     prices: Prices,
+    maps: Maps,
     shelf: Shelf,
     files: InMemory,
     /// What the receiver holds, of the version that was submitted last.
@@ -42,6 +46,7 @@ impl Office {
         Self {
             settings: contacts::settings(),
             barred: Barred::default(),
+            maps: Maps::default(),
             prices,
             shelf: Shelf::default(),
             files: InMemory::default(),
@@ -59,6 +64,7 @@ impl Office {
             version: self.shelf.next_version(period, kind),
             settings: &self.settings,
             barred: &self.barred,
+            maps: &self.maps,
             control: self.shelf.next_control(),
             now: self.now,
         };

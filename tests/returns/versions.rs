@@ -39,8 +39,8 @@ impl Receiver {
             let body = message.children().filter(|node| node.is_element()).nth(2).unwrap();
             let is_deletion = text(message, "CDSUpdateType") == "1";
             assert_eq!(is_deletion, body.tag_name().name() == "DeleteTransaction");
-            let body =
-                (!is_deletion).then(|| format!("{} {}", text(message, "CDSTypeCode"), &xml[body.range()]));
+            let body = (!is_deletion)
+                .then(|| format!("{} {}", text(message, "CDSTypeCode"), xml.get(body.range()).unwrap()));
             let known = self.latest.entry(text(message, "CDSUniqueIdentifier")).or_default();
             if known.0 <= applies {
                 *known = (applies, body);
@@ -61,7 +61,8 @@ fn interchange(office: &Office, month: &str) -> String {
 
 fn build_and_submit(office: &mut Office, receiver: &mut Receiver, month: &str, all: &[(Contact, Dataset)]) {
     let built = office.build(ReturnKind::Outpatient, month, all);
-    built.totals.ties(u64::try_from(all.len()).unwrap()).unwrap();
+    let attended = all.iter().filter(|(contact, _)| contact.state == State::Attended).count();
+    built.totals.ties(u64::try_from(attended).unwrap()).unwrap();
     receiver.take(&interchange(office, month));
     office.submit(&built);
 }

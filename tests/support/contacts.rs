@@ -56,7 +56,7 @@ pub fn contact(number: u32) -> Contact {
         local: vec![LocalId { system: "rio".into(), value: format!("R{}", number % 4).into() }],
     };
     let mut contact = Contact {
-        id: ContactId::of(u128::from(number) << 40 | 0xC0FFEE),
+        id: ContactId::of(u128::from(number) << 88 | u128::from(number) << 30 | 0xC0FFEE),
         also: Vec::new(),
         version: 1,
         hub: "soho".parse().unwrap(),
@@ -67,6 +67,7 @@ pub fn contact(number: u32) -> Contact {
         canceller_unsaid: false,
         arrived: true,
         result_only: false,
+        canceller_unsaid: false,
         service: "podiatry".parse().ok(),
         slot_type: SlotType { clinic: "FOOT1".into(), slot: "NEW".into() },
         owner: "rio".into(),
@@ -178,5 +179,9 @@ pub fn community() -> Vec<(Contact, Dataset)> {
     all[1].0.facts.procedures = fact(vec![code("229070002"), code("385763009")]);
     all[2].0.facts.referral = None;
     all[3].0.facts.mechanism = fact(Mechanism::Email);
+    // Another system's patient, of the same number as one of the first's.
+    all[4].0.patient.local =
+        vec![LocalId { system: "emis".into(), value: all[0].0.patient.local[0].value.clone() }];
+    all[4].0.facts.referral = fact(code("SR9"));
     all
 }

@@ -3,6 +3,7 @@
 mod analyst;
 mod barred;
 mod elimination;
+mod pattern;
 mod pseudonym;
 mod release;
 mod suppress;

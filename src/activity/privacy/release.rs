@@ -69,8 +69,17 @@ pub struct Release {
 /// That a cell is the sum of others: places of cells.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
+    /// Along which dimension.
+    pub(super) dimension: u16,
     pub(super) total: usize,
     pub(super) parts: Vec<usize>,
+}
+
+impl Relation {
+    /// The parts and the total.
+    pub(super) fn cells(&self) -> impl Iterator<Item = usize> + '_ {
+        self.parts.iter().copied().chain([self.total])
+    }
 }
 
 impl Release {
@@ -132,6 +141,11 @@ impl Release {
         self.by_key.get(&key).copied()
     }
 
+    /// The place of a cell by what it counts.
+    pub(super) fn place_of(&self, key: &Key) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
     /// Every sum between cells. Where only some parts of a total are published, the rest is a cell too: whoever has the
     /// total and the parts has it.
     ///
@@ -149,7 +163,7 @@ impl Release {
                     continue;
                 }
                 if let Some(parts) = self.parts(&cell, dimension)? {
-                    relations.push(Relation { total, parts });
+                    relations.push(Relation { dimension, total, parts });
                 }
             }
         }

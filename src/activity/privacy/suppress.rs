@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     elimination::{Vector, null_space},
+    pattern::Patterns,
     release::{Relation, Release, ReleaseError, Table},
 };
 
@@ -91,10 +92,44 @@ pub fn suppress(mut release: Release, rule: Rule) -> Result<Vec<SafeTable>, Rele
 }
 
 impl Search<'_> {
-    /// Takes cells away until every small one is protected. Ends because each round takes at least one, and where
-    /// nothing but zeros is left in sight, all counts can be any multiple of themselves.
+    /// Takes cells away until every small one is protected: first by the cheapest pattern for each that no earlier one
+    /// protects, then, for what has none, in general.
     fn protect(&mut self, small: &BTreeSet<usize>) {
-        loop {
+        let mut proven = BTreeSet::new();
+        for cell in small {
+            if proven.contains(cell) {
+                continue;
+            }
+            let relations: Vec<&Relation> = self.relations_of(*cell).collect();
+            let patterns = Patterns { release: self.release, suppressed: &self.suppressed };
+            let is_wide = |vector: &Vector| self.is_solution(vector) && self.is_wide(vector, 1);
+            if let Some(vector) = patterns.best(*cell, &relations, is_wide) {
+                self.suppressed.extend(vector.keys());
+                proven.extend(vector.into_keys());
+            }
+        }
+        let left = small.difference(&proven).copied().collect();
+        self.protect_in_general(&left);
+    }
+
+    /// Whether every sum stays as it is.
+    fn is_solution(&self, vector: &Vector) -> bool {
+        let change = |cell: usize| vector.get(&cell).copied().unwrap_or_default();
+        let mut relations = vector.keys().flat_map(|cell| self.relations_of(*cell));
+        relations.all(|relation| {
+            relation.parts.iter().map(|part| change(*part)).sum::<i64>() == change(relation.total)
+        })
+    }
+
+    /// Whether a cell that changes by so much in each step can be far enough from what it is.
+    fn is_wide(&self, vector: &Vector, change: i64) -> bool {
+        self.steps(vector).is_none_or(|steps| self.width <= steps.saturating_mul(change.unsigned_abs()))
+    }
+
+    /// Ends because each round takes at least one, and where nothing but zeros is left in sight, all counts can be any
+    /// multiple of themselves.
+    fn protect_in_general(&mut self, small: &BTreeSet<usize>) {
+        while !small.is_empty() {
             let exposed = self.exposed(small);
             let before = self.suppressed.len();
             for cell in exposed {
@@ -116,10 +151,7 @@ impl Search<'_> {
                 continue;
             }
             for vector in self.vectors(&component) {
-                let steps = self.steps(&vector);
-                let wide = |change: i64| {
-                    steps.is_none_or(|steps| self.width <= steps.saturating_mul(change.unsigned_abs()))
-                };
+                let wide = |change: i64| self.is_wide(&vector, change);
                 proven.extend(vector.iter().filter(|(_, change)| wide(**change)).map(|(cell, _)| *cell));
             }
         }
@@ -227,12 +259,6 @@ impl Search<'_> {
 
     fn relations_of(&self, cell: usize) -> impl Iterator<Item = &Relation> {
         self.of.get(&cell).into_iter().flatten().filter_map(|number| self.relations.get(*number))
-    }
-}
-
-impl Relation {
-    fn cells(&self) -> impl Iterator<Item = usize> + '_ {
-        self.parts.iter().copied().chain([self.total])
     }
 }
 

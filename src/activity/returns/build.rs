@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io};
 use jiff::civil::Date;
 
 use crate::{
-    activity::{codes::csv, privacy::Barred},
+    activity::{codes::csv, maps::Maps, privacy::Barred},
     domain::{
         contact::{Contact, ContactId, Dataset, Month, State},
         time::Timestamp,
@@ -32,6 +32,8 @@ pub struct Job<'a> {
     pub settings: &'a Settings,
     /// Whose contacts never leave.
     pub barred: &'a Barred,
+    /// The services: their main specialty and treatment function stand where a contact states none.
+    pub maps: &'a Maps,
     /// The interchange's control reference, where the return is one.
     pub control: ControlReference,
     /// When it is built.
@@ -111,14 +113,23 @@ impl<'a, F: Files> Common<'a, F> {
         if contact.state == State::Withdrawn {
             return Err(Omission::Withdrawn);
         }
+        if contact.result_only {
+            return Err(Omission::ResultOnly);
+        }
         if !self.job.kind.takes(dataset) {
             return Err(Omission::OtherReturn);
         }
         if contact.month() != self.job.period {
             return Err(Omission::OtherPeriod);
         }
-        self.record.fill(contact, self.job.settings, self.today);
+        self.fill(contact);
         Ok(())
+    }
+
+    /// Makes [`Common::record`] the record of a contact.
+    pub(super) fn fill(&mut self, contact: &Contact) {
+        let profile = contact.service.as_ref().and_then(|service| self.job.maps.profile(service));
+        self.record.fill(contact, self.job.settings, profile, self.today);
     }
 
     /// Whether the record has every item that it must have.
@@ -144,6 +155,7 @@ impl<'a, F: Files> Common<'a, F> {
                 self.record.get(Item::Attended)
             }
         };
+        self.totals.attended += u64::from(contact.state == State::Attended);
         self.totals.count(disposition, attended);
         Ok(disposition)
     }

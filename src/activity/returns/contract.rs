@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io};
 
 use crate::{
     activity::codes::csv,
-    domain::contact::{Contact, Dataset, Month},
+    domain::contact::{Contact, Dataset, Month, State},
 };
 
 use super::{
@@ -89,8 +89,11 @@ impl<'a, F: Files> ContractBuilder<'a, F> {
     }
 
     fn disposition(&mut self, contact: &Contact, dataset: Dataset) -> io::Result<Disposition> {
-        let admitted = self.common.admit(contact, dataset).and_then(|()| self.common.is_complete());
-        let price = admitted.and_then(|()| self.prices.of(contact).ok_or(Omission::NoPrice));
+        let attended = || if contact.state == State::Attended { Ok(()) } else { Err(Omission::NotAttended) };
+        let admitted = self.common.admit(contact, dataset).and_then(|()| attended());
+        let price = admitted
+            .and_then(|()| self.common.is_complete())
+            .and_then(|()| self.prices.of(contact).ok_or(Omission::NoPrice));
         match price {
             Err(why) => Ok(Disposition::Omitted(why)),
             Ok(price) => self.write(price).map(|()| Disposition::Written),

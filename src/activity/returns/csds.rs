@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    Builder, Built, Disposition, Files, Item, Job, ReturnKind,
+    Builder, Built, Disposition, Files, Item, Job, Omission, ReturnKind,
     build::Common,
     files::Tally,
     record::{Coded, Record},
@@ -120,6 +120,8 @@ pub struct CommunityBuilder<'a, F: Files> {
     header: Tally<F::File>,
     tables: [Tally<F::File>; 7],
     keys: [BTreeSet<String>; 7],
+    /// Whose a local number and a referral are.
+    owners: BTreeMap<(Item, String), String>,
 }
 
 impl<'a, F: Files> CommunityBuilder<'a, F> {
@@ -140,7 +142,23 @@ impl<'a, F: Files> CommunityBuilder<'a, F> {
             Ok::<_, io::Error>(file)
         };
         let tables = [table(0)?, table(1)?, table(2)?, table(3)?, table(4)?, table(5)?, table(6)?];
-        Ok(Self { common, header, tables, keys: [const { BTreeSet::new() }; 7] })
+        Ok(Self { common, header, tables, keys: [const { BTreeSet::new() }; 7], owners: BTreeMap::new() })
+    }
+
+    /// Whether local number and referral are this patient's alone. Systems number their own patients: two may give the
+    /// same number to two people, and the tables know a patient by nothing else.
+    fn is_unambiguous(&mut self) -> Result<(), Omission> {
+        let record = &self.common.record;
+        let issuer = record.get(Item::LocalPatientIssuer);
+        let patient = format!("{issuer}\u{1f}{}", record.get(Item::LocalPatientExtended));
+        for (item, owner) in [(Item::LocalPatientExtended, issuer), (Item::Referral, &*patient)] {
+            let known =
+                self.owners.entry((item, record.get(item).to_owned())).or_insert_with(|| owner.to_owned());
+            if known != owner {
+                return Err(Omission::Ambiguous(item));
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -155,7 +173,10 @@ impl<'a, F: Files> CommunityBuilder<'a, F> {
                 continue;
             }
             let key = key(place, columns, record);
-            if key.is_some_and(|key| keys.len() < KEYS_MAX && keys.insert(key)) {
+            if KEYS_MAX <= keys.len() {
+                return Err(io::Error::other("a table has too many rows"));
+            }
+            if key.is_some_and(|key| keys.insert(key)) {
                 csv::write(file, columns.iter().map(|(_, item)| record.get(*item)))?;
                 file.rows += 1;
             }
@@ -218,7 +239,7 @@ impl<F: io::Write> CountedRows for Tally<F> {
 impl<F: Files> Builder for CommunityBuilder<'_, F> {
     fn put(&mut self, contact: &Contact, dataset: Dataset) -> io::Result<Disposition> {
         let admitted = self.common.admit(contact, dataset).and_then(|()| self.common.is_complete());
-        let disposition = match admitted {
+        let disposition = match admitted.and_then(|()| self.is_unambiguous()) {
             Err(why) => Disposition::Omitted(why),
             Ok(()) => {
                 self.write()?;

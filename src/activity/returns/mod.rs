@@ -38,7 +38,7 @@ pub use self::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::contact::Dataset;
+use crate::{activity::route::Route, domain::contact::Dataset};
 
 /// A return that is built here; the others are submitted by those who run their systems.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -85,6 +85,12 @@ impl ReturnKind {
             Self::CommunityServices => matches!(dataset, Dataset::Csds),
             Self::Contract => !matches!(dataset, Dataset::Cds021),
         }
+    }
+
+    /// As which data set a contact goes into this return, by its route; none if it does not.
+    pub fn wants(self, route: &Route) -> Option<Dataset> {
+        let is_wanted = self != Self::Contract || route.contract;
+        route.dataset.filter(|dataset| is_wanted && self.takes(*dataset))
     }
 
     /// Whether a version says only what is new since an earlier one.

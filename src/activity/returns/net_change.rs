@@ -87,7 +87,7 @@ impl<'a, F: Files> NetChangeBuilder<'a, F> {
                 self.delete(*other, held)?;
             }
         }
-        self.common.record.fill(contact, self.common.job.settings, self.common.today());
+        self.common.fill(contact);
         self.common.record.set(Item::CdsType, cds_type(dataset));
         cds::body(&self.common.record, self.schema, &mut self.body)?;
         let digest = digest(dataset, self.common.record.get(Item::ActivityDate), &self.body);
@@ -99,7 +99,7 @@ impl<'a, F: Files> NetChangeBuilder<'a, F> {
         }
         if let Some(before) = before.filter(|before| before.dataset != dataset) {
             self.delete(contact.id, before)?;
-            self.common.record.fill(contact, self.common.job.settings, self.common.today());
+            self.common.fill(contact);
             self.common.record.set(Item::CdsType, cds_type(dataset));
         }
         self.after.records.insert(contact.id, held);

@@ -29,6 +29,12 @@ pub enum Omission {
     OtherReturn,
     /// The price list has no price for it.
     NoPrice,
+    /// It was for nothing but telling a result.
+    ResultOnly,
+    /// It did not take place, and so is not paid for.
+    NotAttended,
+    /// Another patient has the same local number, or another's referral the same: rows would name both.
+    Ambiguous(Item),
     /// A contact of this name was taken before.
     Twice,
 }
@@ -46,6 +52,9 @@ impl Omission {
             Self::OtherPeriod => "other-period",
             Self::OtherReturn => "other-return",
             Self::NoPrice => "no-price",
+            Self::ResultOnly => "result-only",
+            Self::NotAttended => "not-attended",
+            Self::Ambiguous(_) => "ambiguous",
             Self::Twice => "twice",
         }
     }
@@ -63,6 +72,9 @@ impl fmt::Display for Omission {
             Self::OtherPeriod => f.write_str("it is counted in another period"),
             Self::OtherReturn => f.write_str("it was routed to another data set"),
             Self::NoPrice => f.write_str("the price list has no price for it"),
+            Self::ResultOnly => f.write_str("it was for nothing but telling a result"),
+            Self::NotAttended => f.write_str("it did not take place, and is not paid for"),
+            Self::Ambiguous(item) => write!(f, "{} names another patient too", item.name()),
             Self::Twice => f.write_str("a contact of this name was taken before"),
         }
     }
@@ -91,6 +103,8 @@ pub enum Disposition {
 pub struct Totals {
     /// Contacts that were put in.
     pub taken: u64,
+    /// Of them, those that took place: what the funnel says was routed here.
+    pub attended: u64,
     /// Contacts in the files.
     pub written: u64,
     /// Contacts that the receiver has already as they are.
@@ -119,12 +133,12 @@ pub enum Untied {
         accounted: u64,
     },
     /// Between funnel and return.
-    #[error("{routed} contacts were routed to it, and {taken} were taken")]
+    #[error("{routed} contacts that took place were routed to it, and {attended} were taken")]
     Funnel {
         /// What the funnel says.
         routed: u64,
-        /// [`Totals::taken`].
-        taken: u64,
+        /// [`Totals::attended`].
+        attended: u64,
     },
 }
 
@@ -153,7 +167,8 @@ impl Totals {
         self.omitted.values().sum()
     }
 
-    /// Whether every contact that the funnel routed to the return is accounted for, once.
+    /// Whether every contact is accounted for, once, and those that took place are as many as the funnel has `routed`
+    /// to the return. A contract's is held to the sum of what is priced.
     ///
     /// # Errors
     /// Says which sum does not come out.
@@ -162,8 +177,8 @@ impl Totals {
         if self.taken != accounted || self.by_attendance.values().sum::<u64>() != self.in_return() {
             return Err(Untied::Inside { taken: self.taken, accounted });
         }
-        if self.taken != routed {
-            return Err(Untied::Funnel { routed, taken: self.taken });
+        if self.attended != routed {
+            return Err(Untied::Funnel { routed, attended: self.attended });
         }
         Ok(())
     }

@@ -5,7 +5,10 @@ use std::{fmt, fmt::Write as _, sync::OnceLock};
 use jiff::{civil::Date, tz::TimeZone};
 
 use crate::{
-    activity::codes::derived::{self, NoCode},
+    activity::{
+        codes::derived::{self, NoCode},
+        maps::ServiceProfile,
+    },
     domain::{
         contact::{Code, Contact, ContactKind, Decided, NumberStatus},
         time::Timestamp,
@@ -112,8 +115,14 @@ impl Record {
         }
     }
 
-    /// Makes it the record of a contact. `today` decides whether the contact is still to come.
-    pub fn fill(&mut self, contact: &Contact, settings: &Settings, today: Date) {
+    /// Makes it the record of a contact at a service. `today` decides whether the contact is still to come.
+    pub fn fill(
+        &mut self,
+        contact: &Contact,
+        settings: &Settings,
+        profile: Option<&ServiceProfile>,
+        today: Date,
+    ) {
         self.values.iter_mut().for_each(String::clear);
         self.codes.iter_mut().for_each(Vec::clear);
         self.left_out.clear();
@@ -123,6 +132,7 @@ impl Record {
         self.pathway(contact);
         self.referral(contact);
         self.attendance(contact, settings, today);
+        self.service(contact, profile);
         self.community(contact);
         self.emergency(contact);
         self.contract(contact, settings);
@@ -235,8 +245,6 @@ impl Record {
         self.set(Item::Duration, &minutes.unwrap_or_default());
         self.code(Item::Consultant, facts.clinician);
         self.code(Item::Clinician, facts.clinician);
-        self.code(Item::MainSpecialty, facts.main_specialty);
-        self.code(Item::TreatmentFunction, facts.treatment_function);
         self.code(Item::SubSpecialty, facts.sub_specialty);
         self.code(Item::AdministrativeCategory, facts.administrative_category);
         self.code(Item::StaffType, facts.staff_type);
@@ -249,6 +257,20 @@ impl Record {
         let location = facts.location_type.map_or(settings.location_type, |fact| fact.value);
         self.set(Item::LocationType, location.as_str());
         self.code(Item::Clinic, facts.clinic);
+    }
+
+    /// What the service is, where the contact does not say otherwise.
+    fn service(&mut self, contact: &Contact, profile: Option<&ServiceProfile>) {
+        let facts = &contact.facts;
+        let stated = |fact: Option<Decided<Code>>, of: fn(&ServiceProfile) -> Option<Code>| {
+            fact.map(|fact| fact.value).or_else(|| profile.and_then(of))
+        };
+        for (item, value) in [
+            (Item::MainSpecialty, stated(facts.main_specialty, |profile| profile.main_specialty)),
+            (Item::TreatmentFunction, stated(facts.treatment_function, |profile| profile.treatment_function)),
+        ] {
+            self.set(item, value.as_ref().map(Code::as_str).unwrap_or_default());
+        }
     }
 
     fn community(&mut self, contact: &Contact) {

@@ -87,7 +87,7 @@ impl Shelf {
     /// The version of a return by net change, of whichever month, that its receiver heard of last: the next is built on
     /// what it says they hold (its file `_held.csv`). None before the first.
     pub fn basis(&self, kind: ReturnKind) -> Option<&Build> {
-        self.builds.iter().filter(|build| build.kind == kind && build.submitted.is_some()).next_back()
+        self.builds.iter().rfind(|build| build.kind == kind && build.submitted.is_some())
     }
 
     /// Puts a built return on the shelf.

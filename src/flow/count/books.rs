@@ -23,7 +23,7 @@ use crate::{
         route::{Route, route},
     },
     domain::{
-        contact::{Acceptance, Contact, ContactId, Dataset, Month, SlotType, local_date},
+        contact::{Acceptance, Contact, ContactId, Dataset, Month, SlotType, State, local_date},
         time::Timestamp,
     },
     sys::disk::{Disk, DiskFile, read_file, replace_file, write_all_at},
@@ -160,6 +160,7 @@ impl Books {
             version: self.shelf.next_version(month, kind),
             settings,
             barred: &terms.barred,
+            maps: &terms.maps,
             control: self.shelf.next_control(),
             now,
         };
@@ -167,9 +168,7 @@ impl Books {
         let mut files = OnDisk { disk: Arc::clone(&self.disk), directory: self.directory.clone() };
         let routed = contacts.iter().filter_map(|contact| {
             let route = route(contact, &terms.maps);
-            let wanted =
-                |dataset: &Dataset| kind.takes(*dataset) && (kind != ReturnKind::Contract || route.contract);
-            Some((contact, route.dataset.filter(wanted)?))
+            Some((contact, kind.wants(&route)?))
         });
         let built = match kind {
             ReturnKind::Outpatient | ReturnKind::EmergencyCare => {
@@ -240,13 +239,13 @@ fn put_all<'c>(
     mut builder: impl Builder,
     routed: impl Iterator<Item = (&'c Contact, Dataset)>,
 ) -> Result<crate::activity::returns::Built, BookError> {
-    let mut count = 0;
+    let mut attended = 0;
     for (contact, dataset) in routed {
         builder.put(contact, dataset)?;
-        count += 1;
+        attended += u64::from(contact.state == State::Attended);
     }
     let built = builder.finish()?;
-    built.totals.ties(count)?;
+    built.totals.ties(attended)?;
     Ok(built)
 }
 

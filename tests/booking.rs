@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "booking/activity.rs"]
+mod activity;
+
 #[path = "booking/records.rs"]
 mod records;
 

@@ -386,3 +386,6 @@ mod rows {
         Vec::<(Key, Cell)>::deserialize(deserializer).map(BTreeMap::from_iter)
     }
 }
+
+#[cfg(test)]
+mod tests;

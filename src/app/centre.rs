@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     centre::{
+        activity::{Checked, Gathered},
         audit::{Trail, Trouble},
         records::Records,
         relay::Relay,
@@ -20,7 +21,7 @@ use crate::{
         worker::{Metrics, Worker},
     },
     config::{BrokerSection, CentreConfig, StoreSection},
-    domain::ids::HubId,
+    domain::{contact::Month, ids::HubId},
     sync::mqtt::{MqttOptions, MqttUplink},
     sys::{
         clock::{Clock, SystemClock},
@@ -228,6 +229,21 @@ pub async fn verify_trail(section: &StoreSection, hub: &HubId) -> Result<(Trail,
     }
     troubles.extend(trail.settle());
     Ok((trail, troubles))
+}
+
+/// Counts a month of all hubs of what has come, whether the centre runs or not.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn check_activity(section: &StoreSection, month: Month) -> Result<Checked, StoreError> {
+    let mut gathered = Gathered::default();
+    let each = |hub: &HubId, kind: &str, raw: &[u8], at| gathered.take(hub, kind, raw, at);
+    match (&section.postgres, &section.embedded) {
+        (Some(url), _) => Postgres::open(url).await?.counted(each).await?,
+        (None, Some(directory)) => Embedded::counted_of(Arc::new(RealDisk), directory, each)?,
+        (None, None) => return Err(StoreError("none is configured".to_owned())),
+    }
+    Ok(gathered.check(month))
 }
 
 async fn open_store(section: &StoreSection, clock: &Arc<dyn Clock>) -> anyhow::Result<Store> {

@@ -42,7 +42,7 @@ fn small_years_of_many_seeds_are_counted_exactly() {
 fn every_planted_fault_is_caught() {
     let mut missed = Vec::new();
     for fault in faults::Fault::ALL {
-        let played = Play { seed: 3, patients: 200, fault: Some(*fault) }.run();
+        let played = Play { seed: 3, patients: 100, fault: Some(*fault) }.run();
         match played.verdict() {
             Ok(()) => missed.push(*fault),
             Err(why) => println!("{fault:?} is caught: {}", why.lines().next().unwrap()),
@@ -53,6 +53,6 @@ fn every_planted_fault_is_caught() {
 
 #[test]
 fn a_year_without_a_fault_is_the_one_in_which_faults_are_planted() {
-    let players: Players = Play { seed: 3, patients: 200, fault: None }.run();
+    let players: Players = Play { seed: 3, patients: 100, fault: None }.run();
     assert_eq!(players.verdict(), Ok(()));
 }

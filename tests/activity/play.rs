@@ -1,14 +1,19 @@
 //! Plays a year: statements to the hubs and to the centre, a restart in the middle, months put away; then the comparison.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use polygate::{
     activity::{
         derive::{Change, Ledger, Limits, Shelf, Taken},
-        funnel::{Cell, Funnel, Key, Line},
+        funnel::{Cell, Funnel, Key, Line, Outcomes},
         maps::Maps,
+        route::Exclusion,
     },
-    domain::contact::{Acceptance, Contact, Evidence, Month, State},
+    domain::contact::{Acceptance, Contact, Dataset, Evidence, Month, Said, State},
 };
 
 use super::{
@@ -142,16 +147,17 @@ impl Player {
         self.funnel = serde_json::from_str(&serde_json::to_string(&self.funnel).unwrap()).unwrap();
     }
 
-    /// What is more than three months old leaves memory.
+    /// What is more than a month old leaves memory.
     fn put_away(&mut self, tenth: u64) {
-        let mut month: Month = "2025-12".parse().unwrap();
-        for _ in 0..(tenth * 36 / 30).saturating_sub(3) {
-            month = month.next();
-            if let Some(shelf) = self.ledger.put_away(month) {
-                match self.shelves.get_mut(&month) {
-                    Some(there) => there.add(shelf),
-                    None => drop(self.shelves.insert(month, shelf)),
-                }
+        let months = (tenth * 36 / 30).saturating_sub(1);
+        if months == 0 {
+            return;
+        }
+        let month = (1..months).fold("2026-01".parse::<Month>().unwrap(), |month, _| month.next());
+        if let Some(shelf) = self.ledger.put_away(month) {
+            match self.shelves.get_mut(&month) {
+                Some(there) => there.add(shelf),
+                None => drop(self.shelves.insert(month, shelf)),
             }
         }
     }
@@ -233,10 +239,7 @@ impl Players {
     /// Every statement that was taken is on exactly one contact, but for merges of patients.
     fn conserved(&self, player: &Player) -> Result<(), String> {
         let cited: usize = player.ledger.contacts().map(|contact| contact.evidence.len()).sum();
-        let merges = player
-            .ledger
-            .statements()
-            .filter(|s| matches!(s.said, polygate::domain::contact::Said::PatientMerged(_)));
+        let merges = player.ledger.statements().filter(|s| matches!(s.said, Said::PatientMerged(_)));
         let open = player.ledger.open_statements();
         if cited + merges.count() == open {
             Ok(())
@@ -257,31 +260,45 @@ impl Players {
         }
         let mut why = String::new();
         let keys = truth.keys().chain(funnel.cells().map(|(key, _)| key));
-        for key in keys.collect::<std::collections::BTreeSet<_>>() {
+        for key in keys.collect::<BTreeSet<_>>() {
             let is = funnel.total(|other| other == key);
             let was = truth.get(key).cloned().unwrap_or_default();
+            let is_emergency = is.routed.contains_key(&Dataset::Ecds);
+            let named = named(key);
             if (is.booked, is.unbooked, is.withdrawn) != (was.booked, was.unbooked, was.withdrawn) {
-                writeln!(
-                    why,
-                    "{who}: {key:?} is {:?} {:?} {}, was {:?} {:?} {}",
-                    is.booked, is.unbooked, is.withdrawn, was.booked, was.unbooked, was.withdrawn
-                )
-                .unwrap();
-            } else if is.excluded.get(&polygate::activity::route::Exclusion::ResultOnly)
-                != was.excluded.values().next()
-            {
-                writeln!(why, "{who}: {key:?} excludes {:?}, was {:?}", is.excluded, was.excluded).unwrap();
-            } else if is.routed.contains_key(&polygate::domain::contact::Dataset::Ecds)
-                && key.service.as_ref().is_some_and(|id| id.as_str() == "s6")
-            {
-                writeln!(why, "{who}: {key:?} sends a service by appointment as emergency care").unwrap();
+                let shown = |cell: &Cell| {
+                    format!("{} | {} | {}", short(&cell.booked), short(&cell.unbooked), cell.withdrawn)
+                };
+                writeln!(why, "{who}: {named} is {}, was {}", shown(&is), shown(&was)).unwrap();
+            } else if is.excluded.get(&Exclusion::ResultOnly) != was.excluded.get(&Exclusion::ResultOnly) {
+                writeln!(why, "{who}: {named} excludes {:?}, was {:?}", is.excluded, was.excluded).unwrap();
+            } else if is_emergency && key.service.as_ref().is_some_and(|id| id.as_str() == "s6") {
+                writeln!(why, "{who}: {named} sends a service by appointment as emergency care").unwrap();
             }
         }
         for (key, sum, residue) in funnel.residues() {
-            writeln!(why, "{who}: residue {residue} of {} in {key:?}", sum.word()).unwrap();
+            writeln!(why, "{who}: residue {residue} of {} in {}", sum.word(), named(&key)).unwrap();
         }
         if why.is_empty() { Ok(()) } else { Err(why) }
     }
+}
+
+fn named(key: &Key) -> String {
+    format!(
+        "{} {} {}",
+        key.month,
+        key.hub,
+        key.service.as_ref().map_or("unmapped", |service| service.as_str())
+    )
+}
+
+fn short(side: &Outcomes) -> String {
+    let missed = (side.did_not_attend, side.not_seen);
+    let cancelled = (side.cancelled_by_patient, side.cancelled_by_provider);
+    format!(
+        "{} = {} + {missed:?} + {cancelled:?} + {} + {}",
+        side.opened, side.attended, side.closed_unseen, side.outstanding
+    )
 }
 
 /// Counts what happened, by other code than the funnel's.
@@ -302,6 +319,6 @@ fn happen(cell: &mut Cell, truth: &Truth, count: i64) {
         _ => &mut side.outstanding,
     } += count;
     if truth.result_only && truth.state == State::Attended {
-        *cell.excluded.entry(polygate::activity::route::Exclusion::ResultOnly).or_default() += count;
+        *cell.excluded.entry(Exclusion::ResultOnly).or_default() += count;
     }
 }

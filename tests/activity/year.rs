@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use polygate::{
-    activity::maps::{MapRow, Maps, ServiceKind, ServiceProfile},
+    activity::maps::{MapRow, ServiceKind, ServiceProfile},
     domain::{
         booking::CancelledBy,
         contact::{
@@ -279,9 +279,13 @@ impl Story<'_> {
             local: vec![LocalId { system: "emis".into(), value: format!("E{}", self.patient).into() }],
         };
         let at = NEW_YEAR + self.random.minutes(0, 300 * 24 * 60);
-        let statement = self.say("emis", Said::PatientMerged(retired), at, Vec::new(), None);
-        statement.patient = surviving;
-        statement.slot_type = SlotType::default();
+        // EMIS tells both hubs: who is who, each must know.
+        for hub in ["north", "south"] {
+            let statement = self.say("emis", Said::PatientMerged(retired.clone()), at, Vec::new(), None);
+            statement.id.hub = hub.parse().unwrap();
+            statement.patient = surviving.clone();
+            statement.slot_type = SlotType::default();
+        }
     }
 
     fn walk_in(&mut self) -> Truth {
@@ -438,8 +442,11 @@ impl Story<'_> {
             // Put right later by the same system.
             self.say(owner, Said::DidNotAttend, at - 20 * MINUTE, name.to_vec(), Some(start));
         }
-        let visit =
-            self.sort.owner == "pas" && suffix.is_empty() && said == Said::Attended && self.random.chance(20);
+        let visit = self.mapped
+            && self.sort.owner == "pas"
+            && suffix.is_empty()
+            && said == Said::Attended
+            && self.random.chance(20);
         if visit {
             self.say(
                 owner,

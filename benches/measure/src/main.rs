@@ -1,6 +1,7 @@
 //! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing, reading records, searching for
-//! what can be booked. Each prints one number a line, `NAME VALUE`.
+//! what can be booked, counting contacts. Each prints one number a line, `NAME VALUE`.
 
+mod activity;
 mod mllp;
 mod mqtt;
 mod parse;
@@ -36,13 +37,14 @@ fn main() -> ExitCode {
         ["parse"] => parse::all(),
         ["rates"] => rates::all(),
         ["search"] => search::all(),
+        ["activity", contacts] => activity::all(number(contacts) as u64),
         ["record-fill", folder, patients, systems, cached] => {
             record::fill(folder, number(patients), number(systems), number(cached));
         }
         ["record-read", folder, patients] => record::read(folder, number(patients)),
         _ => {
             eprintln!(
-                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS | search"
+                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS | search | activity CONTACTS"
             );
             return ExitCode::from(2);
         }

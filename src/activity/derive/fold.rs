@@ -309,20 +309,24 @@ impl<'a> Says<'a> {
     }
 
     fn facts(&mut self) -> DecidedFacts {
-        type Spoken<'a> = BTreeMap<(FactName, &'a HubId, &'a str), Say<Option<FactValue>>>;
-        let mut spoken: Spoken<'_> = BTreeMap::new();
+        let mut sources: Vec<(&HubId, &str)> = Vec::new();
+        let mut spoken: BTreeMap<(FactName, usize), Say<Option<FactValue>>> = BTreeMap::new();
         for (place, statement) in self.all.iter().enumerate() {
             let evidence = &statement.evidence;
-            let key = |name| (name, &evidence.id.hub, &*evidence.id.system);
+            let own = (&evidence.id.hub, &*evidence.id.system);
+            let source = sources.iter().position(|known| *known == own).unwrap_or_else(|| {
+                sources.push(own);
+                sources.len() - 1
+            });
             for (name, value) in evidence.facts.stated() {
-                spoken.insert(key(name), Say { value: Some(value), by: place });
+                spoken.insert((name, source), Say { value: Some(value), by: place });
             }
             for name in &evidence.cleared {
-                spoken.insert(key(*name), Say { value: None, by: place });
+                spoken.insert((*name, source), Say { value: None, by: place });
             }
         }
         let mut by_name: BTreeMap<FactName, Vec<Say<Option<FactValue>>>> = BTreeMap::new();
-        for ((name, ..), say) in spoken {
+        for ((name, _), say) in spoken {
             by_name.entry(name).or_default().push(say);
         }
         let mut decided = DecidedFacts::default();

@@ -14,7 +14,10 @@ use crate::domain::{
     time::Timestamp,
 };
 
-use super::{names, people::Who};
+use super::{
+    names,
+    people::{Who, is_nhs},
+};
 
 /// A second system may tell of a booking only after the first has already cancelled it: so long, both cancelled, are one.
 pub const ECHO_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
@@ -88,8 +91,13 @@ pub(super) struct Name {
 
 /// Which statements belong together; `statements` are in order.
 pub(super) fn group(statements: &[Statement]) -> Vec<Group> {
-    let mut legs = legs(statements);
+    let moves = statements.iter().any(|statement| !statement.evidence.replaces.is_empty());
     let by_name = tenancies(statements, true);
+    let mut legs = if moves {
+        legs(statements.len(), &tenancies(statements, false))
+    } else {
+        legs(statements.len(), &by_name)
+    };
     let (tracks, superseded) = tracks(statements, &by_name, &mut legs);
     let leg_of: Vec<usize> = (0..statements.len()).map(|place| legs.first(place)).collect();
     let known = Known { statements, leg_of: &leg_of, superseded: &superseded };
@@ -143,9 +151,9 @@ impl Union {
 type Tenancies = Vec<(BTreeSet<Who>, Vec<usize>)>;
 
 /// Statements that share a name.
-fn legs(statements: &[Statement]) -> Union {
-    let mut union = Union::new(statements.len());
-    for (_, places) in tenancies(statements, false).values().flatten() {
+fn legs(count: usize, by_name: &BTreeMap<&Reference, Tenancies>) -> Union {
+    let mut union = Union::new(count);
+    for (_, places) in by_name.values().flatten() {
         for pair in places.windows(2) {
             union.join(pair[0], pair[1]);
         }
@@ -189,7 +197,8 @@ fn tenancy(tenancies: &Tenancies, who: Option<Who>, is_beginning: bool) -> usize
         return own;
     }
     match tenancies.last() {
-        Some((known, _)) if known.is_empty() || !is_beginning => last,
+        // A local number and an NHS number need not be two people: nobody has said so.
+        Some((known, _)) if !is_beginning || !known.iter().any(|other| is_nhs(*other) == is_nhs(who)) => last,
         _ => tenancies.len(),
     }
 }
@@ -254,7 +263,8 @@ impl<'a> Track<'a> {
         let standing = places.iter().filter(|place| !known.superseded.contains(place));
         let standing: Vec<SaidKind> =
             standing.map(|place| known.statements[*place].evidence.said.kind()).collect();
-        let who = all().filter_map(|statement| statement.who).next_back();
+        let nhs = all().filter_map(|statement| statement.who).rfind(|who| is_nhs(*who));
+        let who = nhs.or_else(|| all().filter_map(|statement| statement.who).next_back());
         let service = all().filter_map(|statement| statement.service.as_ref()).next_back();
         let kinds: Vec<SaidKind> = all().map(|statement| statement.evidence.said.kind()).collect();
         let ends = standing.iter().rev().find(|kind| {

@@ -42,6 +42,9 @@ impl Default for Limits {
     }
 }
 
+/// A person, and a service and day as one.
+type Place = (PersonNumber, u64);
+
 /// The block of everything of a person.
 const NO_BLOCK: u64 = 0;
 
@@ -277,7 +280,7 @@ impl Ledger {
     /// A bundle's statements, if all its contacts lie in months up to this one and the last of them in this one.
     fn closes_with(&self, bundle: u32, month: Month) -> Option<Vec<Evidence>> {
         let statements = self.unpacked(bundle);
-        let contacts = self.contacts_in(&statements);
+        let contacts = self.contacts_in(statements.clone());
         let days = contacts.iter().map(Contact::month);
         let last = if contacts.is_empty() {
             statements.iter().map(|statement| Month::of(day_of(statement))).max()
@@ -327,33 +330,33 @@ impl Ledger {
         let joined = self.people.take(&statement);
         statements.retain(|known| known.id != statement.id);
         statements.push(statement);
-        self.gather(&mut targets, &mut statements, work, is_live);
-        self.settle(&targets, &statements, work);
+        let blocks = self.gather(&mut targets, &mut statements, work, is_live);
+        self.settle(&targets, &statements, &blocks, work);
         for bundle in joined {
             self.rejoin(bundle, work, is_live);
         }
         Ok(Absorbed::New)
     }
 
-    /// Brings in every bundle that has something of the same person, service and day.
+    /// Brings in every bundle that has something of the same person, service and day; where they are to be looked for.
     fn gather(
         &mut self,
         targets: &mut BTreeSet<u32>,
         statements: &mut Vec<Evidence>,
         work: &mut Work,
         is_live: bool,
-    ) {
+    ) -> BTreeSet<Place> {
         let mut seen = BTreeSet::new();
         loop {
             let mut found = BTreeSet::new();
             for (person, block) in self.blocks(statements) {
-                if seen.insert((person, block)) {
+                if seen.insert((person, block)) && block != NO_BLOCK {
                     found.extend(self.people.in_block(person, block));
                 }
             }
             found.retain(|bundle| !targets.contains(bundle));
             if found.is_empty() {
-                return;
+                return seen;
             }
             for bundle in found {
                 if is_live {
@@ -362,36 +365,43 @@ impl Ledger {
                 let more = self.unpacked(bundle);
                 // Beyond the limit they stay apart: one patient's day that is told of without end.
                 if statements.len() + more.len() <= self.limits.bundle_max {
-                    statements.extend(more);
+                    // In front: the one that is new stays last.
+                    statements.splice(..0, more);
                     targets.insert(bundle);
+                } else {
+                    return seen;
                 }
             }
         }
     }
 
     /// Writes statements as one bundle in place of `targets`.
-    fn settle(&mut self, targets: &BTreeSet<u32>, statements: &[Evidence], work: &mut Work) {
+    fn settle(
+        &mut self,
+        targets: &BTreeSet<u32>,
+        statements: &[Evidence],
+        blocks: &BTreeSet<Place>,
+        work: &mut Work,
+    ) {
         let mut targets = targets.iter().copied();
         let kept = targets.next().unwrap_or_else(|| self.fresh());
         work.before.entry(kept).or_default();
         let mut were = self.count(kept);
+        // Mostly one statement joins those that are there: then only its keys are new.
+        let known = if statements.len() == were + 1 && targets.len() == 0 { were } else { 0 };
         for lost in targets {
             were += self.count(lost);
             self.set(lost, Bundle::default());
             self.free.push(lost);
-            for person in self.persons(statements) {
-                self.people.renamed(person, lost, kept);
+            for (person, _) in blocks.iter().filter(|(_, block)| *block == NO_BLOCK) {
+                self.people.renamed(*person, lost, kept);
             }
         }
-        for key in statements.iter().flat_map(|statement| keys(statement).collect::<Vec<_>>()) {
+        for key in statements.iter().skip(known).flat_map(|statement| keys(statement).collect::<Vec<_>>()) {
             self.index.insert(key, kept);
         }
-        for (person, block) in self.blocks(statements) {
-            self.people.note(person, block, kept);
-        }
-        // So that what is learnt of the person later reaches it, though nothing else can be the same contact.
-        for person in self.persons(statements) {
-            self.people.note(person, NO_BLOCK, kept);
+        for (person, block) in blocks {
+            self.people.note(*person, *block, kept);
         }
         self.statements = self.statements + statements.len() - were;
         self.set(kept, Bundle { packed: pack(statements), count: statements.len() });
@@ -404,9 +414,9 @@ impl Ledger {
             return;
         }
         let mut targets = BTreeSet::from([bundle]);
-        self.gather(&mut targets, &mut statements, work, is_live);
+        let blocks = self.gather(&mut targets, &mut statements, work, is_live);
         if 1 < targets.len() {
-            self.settle(&targets, &statements, work);
+            self.settle(&targets, &statements, &blocks, work);
         }
     }
 
@@ -457,19 +467,20 @@ impl Ledger {
     }
 
     fn contacts_of(&self, bundle: u32) -> Vec<Contact> {
-        self.contacts_in(&self.unpacked(bundle))
+        self.contacts_in(self.unpacked(bundle))
     }
 
-    fn contacts_in(&self, statements: &[Evidence]) -> Vec<Contact> {
-        let statements =
-            statements.iter().filter(|statement| !matches!(statement.said, Said::PatientMerged(_)));
+    fn contacts_in(&self, statements: Vec<Evidence>) -> Vec<Contact> {
+        let is_of_contact = |statement: &Evidence| !matches!(statement.said, Said::PatientMerged(_));
         let mut statements: Vec<Statement> = statements
+            .into_iter()
+            .filter(is_of_contact)
             .map(|evidence| Statement {
                 at: evidence.at.min(evidence.taken),
                 who: self.people.who(&evidence.patient),
-                service: self.maps.service_of(evidence),
-                day: day_of(evidence),
-                evidence: evidence.clone(),
+                service: self.maps.service_of(&evidence),
+                day: day_of(&evidence),
+                evidence,
             })
             .collect();
         statements.sort_unstable_by(|one, other| {
@@ -480,27 +491,27 @@ impl Ledger {
         groups.iter().filter_map(|group| fold(&statements, group, &self.maps, &self.pins)).collect()
     }
 
-    /// Where statements must be looked for that could be about the same contact: person, and service and day as one.
-    fn blocks(&self, statements: &[Evidence]) -> BTreeSet<(PersonNumber, u64)> {
-        let persons = self.persons(statements);
-        let services: BTreeSet<HubId> =
+    /// Where statements must be looked for that could be about the same contact. The block of everything of a person is
+    /// among them, so that what is learnt of the person later reaches all that is theirs.
+    fn blocks(&self, statements: &[Evidence]) -> BTreeSet<Place> {
+        let persons: BTreeSet<PersonNumber> =
+            statements.iter().filter_map(|statement| self.people.find(&statement.patient)).collect();
+        let mut services: Vec<HubId> =
             statements.iter().filter_map(|statement| self.maps.service_of(statement)).collect();
+        services.sort_unstable();
+        services.dedup();
         let days: BTreeSet<Date> = statements.iter().map(day_of).collect();
-        let mut blocks = BTreeSet::new();
-        for person in persons {
-            for service in &services {
-                for day in &days {
-                    let day =
-                        [day.year().to_le_bytes(), [day.month().cast_unsigned(), day.day().cast_unsigned()]];
-                    blocks.insert((person, hash(&[service.as_str().as_bytes(), &day.concat()])));
-                }
-            }
+        let mut blocks: BTreeSet<Place> = persons.iter().map(|person| (*person, NO_BLOCK)).collect();
+        for (service, day) in services.iter().flat_map(|service| days.iter().map(move |day| (service, day))) {
+            let year = day.year().to_le_bytes();
+            let block = hash(&[
+                service.as_str().as_bytes(),
+                &year,
+                &[day.month().cast_unsigned(), day.day().cast_unsigned()],
+            ]);
+            blocks.extend(persons.iter().map(|person| (*person, block)));
         }
         blocks
-    }
-
-    fn persons(&self, statements: &[Evidence]) -> BTreeSet<PersonNumber> {
-        statements.iter().filter_map(|statement| self.people.find(&statement.patient)).collect()
     }
 
     fn unpacked(&self, bundle: u32) -> Vec<Evidence> {

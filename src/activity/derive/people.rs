@@ -33,9 +33,12 @@ enum Tie {
 /// Numbers that were named together, and where their contacts are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Person {
-    ties: BTreeSet<Tie>,
-    /// Months put away that hold something of this person.
-    shelved: BTreeSet<Month>,
+    /// The number by which the person was first known.
+    first: Number,
+    /// Sorted. Lists, and not sets, of which even a small one takes hundreds of bytes: most persons have one number.
+    ties: Vec<Tie>,
+    /// Months put away that hold something of this person, sorted.
+    shelved: Vec<Month>,
     /// (service and day, bundle), open ones.
     #[serde(skip)]
     blocks: Vec<(u64, u32)>,
@@ -48,7 +51,8 @@ pub(super) struct People {
     persons: Vec<Person>,
 }
 
-fn is_nhs(number: Number) -> bool {
+/// Whether a number, or who it stands for, is an NHS number.
+pub(super) const fn is_nhs(number: Number) -> bool {
     number & 1 == 1
 }
 
@@ -69,7 +73,7 @@ impl People {
         let persons: BTreeSet<PersonNumber> =
             all.iter().filter_map(|n| self.numbers.get(n).copied()).collect();
         let persons: Vec<&Person> = persons.into_iter().filter_map(|person| self.person(person)).collect();
-        let is_known = |tie: &Tie| persons.iter().any(|person| person.ties.contains(tie));
+        let is_known = |tie: &Tie| persons.iter().any(|person| person.ties.binary_search(tie).is_ok());
         if ties.iter().all(is_known) { Vec::new() } else { persons }
     }
 
@@ -109,7 +113,7 @@ impl People {
             let named = |tie: &&Tie| matches!(tie, Tie::Together(_, local) if *local == other);
             let is_full = !is_merge && TIES_OF_NUMBER_MAX <= person.ties.iter().filter(named).count();
             if !is_full {
-                person.ties.insert(tie);
+                insert(&mut person.ties, tie);
             }
         }
         joined
@@ -145,12 +149,16 @@ impl People {
         person.blocks.extend(lost.blocks);
         person.blocks.sort_unstable();
         person.blocks.dedup();
-        person.ties.extend(lost.ties);
-        person.shelved.extend(lost.shelved);
+        for tie in lost.ties {
+            insert(&mut person.ties, tie);
+        }
+        for month in lost.shelved {
+            insert(&mut person.shelved, month);
+        }
         keep
     }
 
-    /// The numbers that lead to a person: those of its ties, or, where there is no tie, the one that was alone.
+    /// The numbers that lead to a person.
     fn numbers_of(&self, person: &Person, number: PersonNumber) -> Vec<Number> {
         let tied: BTreeSet<Number> = person
             .ties
@@ -158,6 +166,7 @@ impl People {
             .flat_map(|tie| match tie {
                 Tie::Together(one, other) | Tie::Merged(one, other) => [*one, *other],
             })
+            .chain([person.first])
             .filter(|tied| self.numbers.get(tied) == Some(&number))
             .collect();
         tied.into_iter().collect()
@@ -176,9 +185,7 @@ impl People {
             return *person;
         }
         let person = PersonNumber::try_from(self.persons.len()).unwrap_or(PersonNumber::MAX);
-        // A tie to itself: so that the number is found again when persons are joined.
-        let ties = BTreeSet::from([Tie::Merged(number, number)]);
-        self.persons.push(Person { ties, ..Person::default() });
+        self.persons.push(Person { first: number, ..Person::default() });
         self.numbers.insert(number, person);
         person
     }
@@ -187,6 +194,7 @@ impl People {
     pub(super) fn note(&mut self, person: PersonNumber, block: u64, bundle: u32) {
         let Some(person) = self.person_mut(person) else { return };
         if !person.blocks.contains(&(block, bundle)) {
+            person.blocks.reserve_exact(1);
             person.blocks.push((block, bundle));
         }
     }
@@ -208,13 +216,13 @@ impl People {
         let Some(person) = self.person_mut(person) else { return };
         person.blocks.retain(|(_, of)| *of != bundle);
         person.blocks.shrink_to_fit();
-        person.shelved.insert(month);
+        insert(&mut person.shelved, month);
     }
 
     /// A month is open again.
     pub(super) fn reopened(&mut self, month: Month) {
         for person in &mut self.persons {
-            person.shelved.remove(&month);
+            person.shelved.retain(|other| *other != month);
         }
     }
 
@@ -234,6 +242,14 @@ impl People {
         let first = all.next()?;
         // A local number that leads to an NHS number says more than one that does not.
         if first.1 { Some(first.0) } else { Some(all.find(|(_, is_nhs)| *is_nhs).unwrap_or(first).0) }
+    }
+}
+
+/// Puts a value in its place, unless it is there.
+fn insert<T: Ord>(sorted: &mut Vec<T>, value: T) {
+    if let Err(place) = sorted.binary_search(&value) {
+        sorted.reserve_exact(1);
+        sorted.insert(place, value);
     }
 }
 
@@ -264,7 +280,7 @@ fn said(statement: &Evidence) -> (Vec<Number>, Vec<Tie>) {
 struct Merged(BTreeMap<Number, Number>);
 
 impl Merged {
-    fn of(ties: &BTreeSet<Tie>) -> Self {
+    fn of(ties: &[Tie]) -> Self {
         let mut first: BTreeMap<Number, Number> = BTreeMap::new();
         let pairs = ties.iter().filter_map(|tie| match tie {
             Tie::Merged(one, other) if one != other => Some((*one, *other)),
@@ -290,7 +306,7 @@ impl Merged {
 }
 
 /// Strictly who a number stands for, and whether that is an NHS number.
-fn strictly(ties: &BTreeSet<Tie>, number: Number) -> (Who, bool) {
+fn strictly(ties: &[Tie], number: Number) -> (Who, bool) {
     let merged = Merged::of(ties);
     let own = merged.first(number);
     if is_nhs(number) {

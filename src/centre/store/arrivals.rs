@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -11,17 +12,19 @@ use crate::{
     booking::act::ACT_KIND,
     codec::cbor,
     domain::{
+        contact::{EVIDENCE_KIND, MAPS_KIND},
         elsewhere::{HeldEntry, OPENED_KIND},
         entry::BatchEntry,
         ids::{Class, Epoch, HubId, Sequence},
         time::{ClockQuality, Timestamp},
     },
-    journal::{LogReader, PAYLOAD_BYTES_MAX, Position},
+    journal::{LogReader, PAYLOAD_BYTES_MAX, Position, open_for_reading},
+    sys::disk::Disk,
 };
 
 use super::{
     StoreError,
-    embedded::{Embedded, Stored},
+    embedded::{Embedded, Stored, each_stored},
     postgres::{Postgres, class_number, class_of, failed, number, unsigned},
 };
 
@@ -271,6 +274,56 @@ impl Postgres {
         let client = self.pool.get().await.map_err(failed)?;
         let rows = client.query(&query, &[&since.0, &OPENED_KIND]).await.map_err(failed)?;
         Ok(rows.iter().filter_map(of_row).collect())
+    }
+}
+
+impl Postgres {
+    /// Gives out what hubs have told of contacts, and of their services, in no order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn counted(
+        &self,
+        mut each: impl FnMut(&HubId, &str, &[u8], Timestamp) + Send,
+    ) -> Result<(), StoreError> {
+        use futures_util::TryStreamExt;
+        let query = "SELECT hub, kind, raw, (extract(epoch FROM at) * 1000)::bigint FROM entry \
+                     WHERE class = $1 AND kind IN ($2, $3) AND raw IS NOT NULL";
+        let client = self.pool.get().await.map_err(failed)?;
+        let class = class_number(Class::Activity);
+        let parameters: [&(dyn ToSql + Sync); 3] = [&class, &EVIDENCE_KIND, &MAPS_KIND];
+        let rows = client.query_raw(query, parameters).await.map_err(failed)?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            if let Ok(hub) = row.get::<_, &str>(0).parse() {
+                each(&hub, row.get(1), row.get(2), Timestamp(row.get(3)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Embedded {
+    /// Gives out what hubs have told of contacts; of a store that another process may have open.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn counted_of(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        mut each: impl FnMut(&HubId, &str, &[u8], Timestamp),
+    ) -> Result<(), StoreError> {
+        let opened = open_for_reading(disk, directory);
+        let shared = opened.map_err(|error| StoreError(format!("{}: {error}", directory.display())))?;
+        each_stored(&shared, |stored| {
+            if let Some(entry) =
+                stored.entry.filter(|entry| [EVIDENCE_KIND, MAPS_KIND].contains(&entry.kind.as_str()))
+                && let Some(raw) = &entry.raw
+            {
+                each(&stored.hub, &entry.kind, raw, entry.at);
+            }
+            true
+        })
     }
 }
 

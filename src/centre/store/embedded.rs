@@ -420,7 +420,10 @@ fn checkpoints(
     })
 }
 
-fn each_stored(shared: &Arc<Shared>, mut each: impl FnMut(Stored) -> bool) -> Result<(), StoreError> {
+pub(super) fn each_stored(
+    shared: &Arc<Shared>,
+    mut each: impl FnMut(Stored) -> bool,
+) -> Result<(), StoreError> {
     let mut reader = LogReader::new(Arc::clone(shared), Position::default());
     loop {
         let chunk = reader

@@ -4,6 +4,12 @@
 
 mod support;
 
+#[path = "booking/activity.rs"]
+mod activity;
+
+#[path = "booking/records.rs"]
+mod records;
+
 #[path = "booking/bars.rs"]
 mod bars;
 

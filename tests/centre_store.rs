@@ -15,7 +15,7 @@ use polygate::{
         entries::StoredEntry,
         ingest::Checked,
         store::{
-            ActCursor, CommitError, Committed, Filter, Store, StreamStatus, embedded::Embedded,
+            ActCursor, CommitError, Committed, Filter, Following, Store, StreamStatus, embedded::Embedded,
             postgres::Postgres,
         },
     },
@@ -111,6 +111,8 @@ promises! {
     entries_are_found_by_hub_class_and_source_id,
     large_and_odd_entries_are_taken,
     what_desks_decide_is_given_out_once_and_in_order,
+    what_comes_of_patients_is_given_out_once_and_nothing_behind_a_hole_is_forgotten,
+    a_patients_entries_are_found_and_who_has_opened_their_record,
 }
 
 fn entry(seq: Sequence) -> BatchEntry {
@@ -215,6 +217,79 @@ async fn what_desks_decide_is_given_out_once_and_in_order(home: &Home) {
     assert_eq!(cursor.epochs(&hub("north")).collect::<Vec<_>>(), [EPOCH]);
     let mut anew = ActCursor::default();
     assert_eq!(told(&mut anew).await, [raw(1), raw(2), raw(4), raw(5)]);
+}
+
+fn of_patient(seq: Sequence, kind: &str) -> BatchEntry {
+    BatchEntry { kind: kind.to_owned(), patient: Some("9990000018".to_owned()), ..entry(seq) }
+}
+
+fn of_nobody(seq: Sequence) -> BatchEntry {
+    BatchEntry { patient: None, ..entry(seq) }
+}
+
+/// All that has arrived since.
+async fn arrived(store: &Store, following: &mut Following) -> BTreeSet<Sequence> {
+    let mut found = BTreeSet::new();
+    loop {
+        let some = store.arrivals(following).await.unwrap();
+        if some.is_empty() {
+            return found;
+        }
+        found.extend(some.iter().map(|one| one.held.entry.seq));
+    }
+}
+
+async fn what_comes_of_patients_is_given_out_once_and_nothing_behind_a_hole_is_forgotten(home: &Home) {
+    let store = home.open().await;
+    let some = |first, last| Checked {
+        entries: (first..=last).map(|seq| of_patient(seq, "ORU^R01")).collect(),
+        ..batch(first, last)
+    };
+    commit(&store, &some(1, 2)).await;
+    let mut following = store.follow_from_now().await.unwrap();
+    assert_eq!(arrived(&store, &mut following).await, BTreeSet::new(), "it was there before");
+    commit(&store, &Checked { entries: vec![of_nobody(3)], ..batch(3, 3) }).await;
+    commit(&store, &some(4, 4)).await;
+    assert_eq!(arrived(&store, &mut following).await, BTreeSet::from([4]), "of patients alone");
+    let later = Timestamp(NOW.0 + 1_000);
+    assert_eq!(following.whole_until(later), later);
+    commit(&store, &some(7, 7)).await;
+    let mut found = arrived(&store, &mut following).await;
+    assert!(found.contains(&7) || following.whole_until(later) == NOW, "it is not said to be whole");
+    commit(&store, &some(5, 6)).await;
+    found.extend(arrived(&store, &mut following).await);
+    assert_eq!(found, BTreeSet::from([5, 6, 7]));
+    assert_eq!(following.whole_until(later), later);
+}
+
+async fn a_patients_entries_are_found_and_who_has_opened_their_record(home: &Home) {
+    let store = home.open().await;
+    let acts = of_patient(2, "booking.act");
+    let entries = vec![
+        of_patient(1, "ORU^R01"),
+        acts,
+        of_patient(3, "record.opened"),
+        of_nobody(4),
+        of_patient(5, "ADT^A01"),
+    ];
+    commit(&store, &Checked { entries, ..batch(1, 5) }).await;
+    let numbers = async |since: i64, most: usize| -> Vec<Sequence> {
+        let found = store.of_patient("9990000018", Timestamp(since), most).await.unwrap();
+        found.iter().map(|one| one.held.entry.seq).collect()
+    };
+    assert_eq!(numbers(0, 10).await, [1, 5]);
+    assert_eq!(numbers(0, 1).await, [5], "the newest");
+    assert_eq!(numbers(NOW.0 + 1, 10).await, [0; 0]);
+    assert_eq!(store.of_patient("9990000026", Timestamp(0), 10).await.unwrap().len(), 0);
+    let opened = store.opened_since(NOW).await.unwrap();
+    let one = &opened[0];
+    assert_eq!((opened.len(), one.held.entry.seq, one.received), (1, 3, NOW));
+    assert_eq!(
+        (one.held.hub.clone(), one.held.class, one.held.epoch),
+        (hub("north"), Class::Clinical, EPOCH)
+    );
+    assert_eq!(one.held.entry, of_patient(3, "record.opened"));
+    assert_eq!(store.opened_since(Timestamp(NOW.0 + 1)).await.unwrap().len(), 0);
 }
 
 fn raw(seq: Sequence) -> Bytes {

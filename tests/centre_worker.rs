@@ -286,6 +286,7 @@ async fn remembers_what_each_hub_says_of_itself() {
         condition: String::new(),
         alarms: vec![],
         queued: vec![],
+        records: None,
         heard: None,
     };
     for (topic, health) in [

@@ -105,6 +105,17 @@ impl MapRow {
     }
 }
 
+/// What a hub tells the centre of its services and slot types.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ToldMaps {
+    /// 1.
+    pub v: u8,
+    /// Its services.
+    pub services: Vec<ServiceProfile>,
+    /// Its slot types.
+    pub rows: Vec<MapRow>,
+}
+
 /// All services and what maps to them.
 #[derive(Clone, Debug, Default)]
 pub struct Maps {
@@ -136,6 +147,11 @@ impl Maps {
     /// Every service, by id.
     pub fn services(&self) -> impl Iterator<Item = &ServiceProfile> {
         self.services.values()
+    }
+
+    /// Every row, by system and the most exact first.
+    pub fn rows(&self) -> impl Iterator<Item = &MapRow> {
+        self.rows.values().flatten()
     }
 
     /// Which service a slot type of a system is on a day; none if nobody has said.

@@ -2,10 +2,10 @@
 
 pub mod codes;
 pub mod derive;
-pub mod document;
 pub mod funnel;
 pub mod maps;
 pub mod privacy;
 pub mod quality;
 pub mod returns;
 pub mod route;
+pub mod summary;

@@ -13,13 +13,15 @@ use tokio::{
 
 use crate::{
     centre::{
+        activity::{Checked, Gathered},
         audit::{Trail, Trouble},
+        records::Records,
         relay::Relay,
         store::{Filter, Store, StoreError, embedded::Embedded, postgres::Postgres},
         worker::{Metrics, Worker},
     },
     config::{BrokerSection, CentreConfig, StoreSection},
-    domain::ids::HubId,
+    domain::{contact::Month, ids::HubId},
     sync::mqtt::{MqttOptions, MqttUplink},
     sys::{
         clock::{Clock, SystemClock},
@@ -77,6 +79,7 @@ impl RunningCentre {
             running.tasks.spawn(worker.run(running.stop.subscribe()));
         }
         running.start_relay(config, process, socket_directory, &clock)?;
+        running.start_records(config, process, socket_directory, &clock)?;
         running.start_upkeep();
         if let Some(console) = &config.console {
             running.start_console(console.listen).await?;
@@ -115,6 +118,29 @@ impl RunningCentre {
             metrics: Arc::clone(&self.metrics),
         };
         self.tasks.spawn(relay.run(self.stop.subscribe()));
+        Ok(())
+    }
+
+    /// Carries records between hubs.
+    fn start_records(
+        &mut self,
+        config: &CentreConfig,
+        process: u64,
+        socket_directory: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let options = options(&config.broker, &format!("{process:x}-records"), vec![CONDITIONS.to_owned()])?;
+        let records = Records {
+            uplink: Box::new(MqttUplink::new(MqttOptions {
+                socket_directory: socket_directory.to_owned(),
+                ..options
+            })),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(clock),
+            entropy: Entropy::from_system(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.tasks.spawn(records.run(self.stop.subscribe()));
         Ok(())
     }
 
@@ -203,6 +229,21 @@ pub async fn verify_trail(section: &StoreSection, hub: &HubId) -> Result<(Trail,
     }
     troubles.extend(trail.settle());
     Ok((trail, troubles))
+}
+
+/// Counts a month of all hubs of what has come, whether the centre runs or not.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn check_activity(section: &StoreSection, month: Month) -> Result<Checked, StoreError> {
+    let mut gathered = Gathered::default();
+    let each = |hub: &HubId, kind: &str, raw: &[u8], at| gathered.take(hub, kind, raw, at);
+    match (&section.postgres, &section.embedded) {
+        (Some(url), _) => Postgres::open(url).await?.counted(each).await?,
+        (None, Some(directory)) => Embedded::counted_of(Arc::new(RealDisk), directory, each)?,
+        (None, None) => return Err(StoreError("none is configured".to_owned())),
+    }
+    Ok(gathered.check(month))
 }
 
 async fn open_store(section: &StoreSection, clock: &Arc<dyn Clock>) -> anyhow::Result<Store> {

@@ -22,6 +22,7 @@ use crate::{
         alarm::AlarmCode,
         ask::GpSystem,
         book::{BOOKING, FrontDesk},
+        count::COUNT,
         disclose::Records,
         hub::{Hub, Identity, Parts},
         operate::Operate,
@@ -131,6 +132,8 @@ impl RunningHub {
         running.start_upkeep();
         running.view =
             Some(ViewKeeper::start(&running.hub, &state.join("view")).context("no thread for the view")?);
+        running.start_elsewhere(state)?;
+        running.start_counting(config)?;
         running.start_practices(config, &clock)?;
         running.start_booking(config, &clock)?;
         running.records = Some(Arc::new(Records::new(
@@ -192,6 +195,11 @@ impl RunningHub {
         portal::Options { names: Vec::new(), staff, desk, records: self.records.clone() }
     }
 
+    /// The patients' records.
+    pub fn records(&self) -> Option<Arc<Records>> {
+        self.records.clone()
+    }
+
     /// The reception desk.
     pub fn desk(&self) -> Option<FrontDesk> {
         self.desk.clone()
@@ -242,6 +250,23 @@ impl RunningHub {
                 }
             }
         });
+    }
+
+    /// Keeps what other hubs hold of patients whose records are held here.
+    fn start_elsewhere(&mut self, state: &Path) -> anyhow::Result<()> {
+        let keeper = self.hub.open_elsewhere(&state.join("elsewhere"));
+        let keeper = keeper.context("cannot open what is held of patients elsewhere")?;
+        self.spawn_until_stop(keeper.run());
+        Ok(())
+    }
+
+    /// Counts contacts.
+    fn start_counting(&mut self, config: &HubConfig) -> anyhow::Result<()> {
+        let directory = config.hub.state.join("activity");
+        let counter = self.hub.open_counting(&directory, config.counting_terms()?);
+        let counter = counter.context("cannot open what has been counted")?;
+        self.tasks.spawn(counter.run(self.stop.subscribe()));
+        Ok(())
     }
 
     fn start_courier(&mut self, config: &HubConfig) -> anyhow::Result<()> {
@@ -319,7 +344,8 @@ async fn open_journal(
         retain_bytes: section.retain_mib << 20,
         floor_bytes: section.floor_mib << 20,
         ballast_bytes: section.ballast_mib << 20,
-        consumers: [VIEW.to_owned(), BOOKING.to_owned()]
+        consumers: [VIEW, BOOKING, COUNT]
+            .map(str::to_owned)
             .into_iter()
             .chain(deliveries::consumers(config))
             .collect(),

@@ -4,6 +4,7 @@
 //! acknowledged to the broker only after its receipt. Correctness comes from (hub, class, epoch, number),
 //! never from the broker: any number of workers may share the work, and any message may come twice.
 
+pub mod activity;
 pub mod audit;
 #[cfg(feature = "demo")]
 pub mod broker;
@@ -11,6 +12,7 @@ pub mod coverage;
 pub mod entries;
 pub mod ingest;
 pub mod pki;
+pub mod records;
 pub mod relay;
 pub mod store;
 pub mod worker;

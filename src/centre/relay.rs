@@ -461,7 +461,8 @@ fn own_batch(act: &Act) -> Result<Checked, StoreError> {
     })
 }
 
-async fn say_goodbye(session: &mut Session) {
+/// Ends a session in good order.
+pub(super) async fn say_goodbye(session: &mut Session) {
     let ended = async {
         if session.commands.send(Command::Disconnect).await.is_ok() {
             while session.events.recv().await.is_some() {}

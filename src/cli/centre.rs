@@ -16,7 +16,10 @@ use crate::{
         store::Filter,
     },
     config::CentreConfig,
-    domain::ids::{Class, HubId},
+    domain::{
+        contact::Month,
+        ids::{Class, HubId},
+    },
     manage::client::Exit,
     sys::clock::{Clock, SystemClock},
     telemetry,
@@ -58,6 +61,9 @@ enum Command {
     /// Hold hubs to what they signed: verify what has come of their audit trails
     #[command(subcommand)]
     Audit(Audit),
+    /// Count contacts over all hubs, of what they have told
+    #[command(subcommand)]
+    Activity(Activity),
     /// Make a private certificate authority and its certificates
     #[command(subcommand)]
     Pki(Pki),
@@ -83,6 +89,21 @@ enum Audit {
         /// Whose trail
         #[arg(long)]
         hub: HubId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Activity {
+    /// Check that a month adds up, over all hubs and for each; exit code 1 if it does not
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The month, as YYYY-MM
+        #[arg(long)]
+        month: Month,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -145,6 +166,7 @@ pub fn main() -> ExitCode {
             say_verified(&hub, trail, troubles, json);
         }),
         Command::Audit(Audit::Anchor { file, hub }) => trail(&file.config, &hub, say_anchor),
+        Command::Activity(Activity::Check { file, month, json }) => count(&file.config, month, json),
         Command::Pki(Pki::Init { directory }) => issued(pki::init(&directory, SystemClock.now())),
         Command::Pki(Pki::Issue { directory, whom, renew }) => issued(issue(&directory, &whom, renew)),
     };
@@ -199,6 +221,45 @@ fn trail(path: &Path, hub: &HubId, show: impl FnOnce(&Trail, &[Trouble])) -> Exi
         (true, None) => Exit::Failed,
         (true, Some(_)) => Exit::Ok,
     }
+}
+
+/// Counts a month; [`Exit::Failed`] if it does not add up.
+fn count(path: &Path, month: Month, json: bool) -> Exit {
+    let config = match CentreConfig::load(path) {
+        Ok(config) => config,
+        Err(error) => return complain(&error),
+    };
+    let mut found = None;
+    let exit = in_runtime(async {
+        found = Some(app::centre::check_activity(&config.store, month).await?);
+        Ok(())
+    });
+    let Some(checked) = found else { return exit };
+    let out = &mut io::stdout();
+    if json {
+        say(out, &serde_json::to_string(&checked).unwrap_or_default());
+    } else {
+        let verdict = if checked.adds_up { "every sum comes out" } else { "it does NOT add up" };
+        say(
+            out,
+            &format!("{month}: {} contacts at {} hubs, {verdict}", checked.all.contacts, checked.hubs.len()),
+        );
+        for (hub, one) in &checked.hubs {
+            say(out, &format!("  {hub}: {} contacts, {} attended", one.contacts, one.attended));
+        }
+        for residue in &checked.all.residues {
+            let service = residue.service.as_ref().map_or("no service", HubId::as_str);
+            say(
+                out,
+                &format!("  RESIDUE {} at {}, {service}: {}", residue.sum.word(), residue.hub, residue.by),
+            );
+        }
+        if 0 < checked.refused + checked.unreadable {
+            let (refused, unreadable) = (checked.refused, checked.unreadable);
+            say(out, &format!("  {refused} statements refused, {unreadable} entries unreadable"));
+        }
+    }
+    if checked.adds_up { Exit::Ok } else { Exit::Failed }
 }
 
 /// The note as it was signed, to the last newline.

@@ -1,6 +1,7 @@
 //! The command line of `polygate`: arguments in, exit code out (DESIGN: 0 ok, 1 failed, 2 usage or
 //! configuration, 3 degraded, 4 unreachable, 5 refused, 6 conflict).
 
+mod activity;
 mod audit;
 mod booking;
 #[cfg(feature = "centre")]
@@ -89,6 +90,9 @@ enum Command {
     /// Look after the accounts with which people sign in at the portal
     #[command(subcommand)]
     User(user::User),
+    /// Check how a month's contacts add up, and build the returns that commissioners get
+    #[command(subcommand)]
+    Activity(activity::Activity),
     /// Verify and read the audit trail: who did what, and the proof of it
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -323,6 +327,7 @@ fn act(command: Command) -> Exit {
         Command::Message(message) => ask_message(message),
         Command::Parked { command, asked } => ask_parked(command.unwrap_or(Parked::List(asked))),
         Command::User(user) => ask_user(user),
+        Command::Activity(activity) => activity::act(activity),
         Command::Audit(audit) => audit::act(audit),
         Command::Booking(booking) => ask_booking(booking),
         Command::Record(record) => ask_record(record),

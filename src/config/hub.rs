@@ -11,6 +11,7 @@ use crate::domain::ids::HubId;
 
 use super::{
     ConfigError,
+    activity::{ActivitySection, check_activity},
     check::check_links,
     file::{File, read},
     identity_provider::{IdentityProviderSection, check_identity_provider},
@@ -63,6 +64,8 @@ pub struct HubConfig {
     pub service: Vec<ServiceSection>,
     /// When.
     pub session: Vec<SessionSection>,
+    /// What all of it is to commissioners.
+    pub activity: ActivitySection,
 }
 
 /// `[hub]`.
@@ -163,6 +166,7 @@ impl HubConfig {
         let (caching, route) = (file.section("caching", false), file.list("route"));
         let booking = file.section("booking", false).unwrap_or_default();
         let (service, session) = (file.list("service"), file.list("session"));
+        let activity = file.section("activity", false).unwrap_or_default();
         file.refuse_the_rest();
         let mut config = Self {
             hub: hub?,
@@ -184,15 +188,26 @@ impl HubConfig {
             booking,
             service,
             session,
+            activity,
         };
         config.check_own(file);
         check_links(file, &config);
         check_services(file, &config);
+        check_activity(file, &config);
         if let Some(section) = &config.identity_provider {
             check_identity_provider(file, section, config.portal.is_some());
         }
         config.place(&file.directory());
         Some(config)
+    }
+
+    /// The names of all links to local systems.
+    pub(super) fn link_names(&self) -> Vec<&str> {
+        let hl7 = self.rio.iter().chain(&self.secondary_care).map(|link| link.name.as_str());
+        let practices = self.emis.iter().chain(&self.vision).map(|link| link.name.as_str());
+        let adastra = self.adastra.iter().map(|link| link.name.as_str());
+        let analysers = self.analyser.iter().map(|link| link.name.as_str());
+        hl7.chain(practices).chain(adastra).chain(analysers).collect()
     }
 
     fn check_own(&self, file: &mut File<'_>) {
@@ -229,6 +244,9 @@ impl HubConfig {
             if section.organisations.is_empty() {
                 section.organisations.push(self.hub.ods.clone());
             }
+        }
+        if let Some(returns) = &mut self.activity.returns {
+            place(beside, returns.files.paths());
         }
         for section in self.rio.iter_mut().chain(&mut self.secondary_care) {
             section.tls.iter_mut().for_each(|tls| tls.place(beside));

@@ -1,6 +1,7 @@
 //! Configuration: TOML in, checked values out. Every fault is named with its line and column; a value that
 //! exists is legal.
 
+mod activity;
 mod centre;
 mod check;
 mod file;
@@ -18,6 +19,7 @@ use std::{
 
 use crate::domain::ids::HubId;
 
+pub use activity::{ActivityFileError, ActivitySection, CountedService, ReturnsSection};
 pub use centre::{BrokerSection, CentreConfig, ConsoleSection, StoreSection};
 pub use hub::{CentreSection, HubConfig, HubSection, JournalSection, PortalSection};
 pub use identity_provider::IdentityProviderSection;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     booking::HeardThrough,
+    elsewhere::RecordsHeard,
     ids::{Class, Epoch, HubId, Sequence, SequenceRange},
     nhs_number::{InvalidNhsNumber, NhsNumber},
     time::{ClockQuality, Timestamp},
@@ -75,6 +76,9 @@ pub struct Summary {
     /// What was odd about it, as stable codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
+    /// Its source has sealed something in it, or the patient is not to be shown to anybody: it goes to no other hub.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
 }
 
 /// A hub's condition as the centre sees it (topic `polygate/1/{hub}/status`, retained, and the last will).
@@ -104,6 +108,9 @@ pub struct Health {
     /// How far the hub has heard what other hubs and the centre say of bookings; absent if it does not listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<HeardThrough>,
+    /// How far the hub has taken in what the centre tells of records elsewhere, by run; absent if it does not listen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Vec<RecordsHeard>>,
 }
 
 /// One entry as it travels: [`Entry`] with its number and a name that is the same at every attempt.

@@ -4,6 +4,7 @@ pub mod actor;
 pub mod audit;
 pub mod booking;
 pub mod contact;
+pub mod elsewhere;
 pub mod entry;
 pub mod ids;
 pub mod matching;

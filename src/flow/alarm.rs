@@ -81,6 +81,12 @@ pub enum AlarmCode {
     /// Lines of the audit trail are damaged, or the disk was turned back.
     #[serde(rename = "PG-405")]
     AuditDamaged,
+    /// The journal let go of messages before their contacts were counted: months may be short.
+    #[serde(rename = "PG-406")]
+    CountIncomplete,
+    /// What is counted cannot be kept; the journal keeps what it is made of.
+    #[serde(rename = "PG-407")]
+    CountFailing,
     /// The clock is not synchronised.
     #[serde(rename = "PG-501")]
     ClockUnsynchronised,
@@ -113,6 +119,8 @@ impl AlarmCode {
             Self::AuditStopped => "PG-403",
             Self::AuditNearlyFull => "PG-404",
             Self::AuditDamaged => "PG-405",
+            Self::CountIncomplete => "PG-406",
+            Self::CountFailing => "PG-407",
             Self::ClockUnsynchronised => "PG-501",
         }
     }
@@ -147,6 +155,8 @@ impl AlarmCode {
             Self::ViewFailing => "check free disk space",
             Self::AuditStopped | Self::AuditNearlyFull => "free disk space, or replace the disk if it fails",
             Self::AuditDamaged => "polygate audit verify; tell whoever answers for information governance",
+            Self::CountIncomplete => "polycentre activity check; the centre has what this hub has let go of",
+            Self::CountFailing => "check free disk space",
             Self::ClockUnsynchronised => "check the time server",
         }
     }
@@ -158,6 +168,8 @@ impl AlarmCode {
             Self::AuditNearlyFull
                 | Self::CentreUnreachable
                 | Self::ClockUnsynchronised
+                | Self::CountFailing
+                | Self::CountIncomplete
                 | Self::DestinationDown
                 | Self::EntriesParked
                 | Self::JournalNearlyFull

@@ -17,6 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     domain::{
         booking::HeardThrough,
+        elsewhere::RecordsHeard,
         entry::Entry,
         ids::{Class, HubId},
         record::Event,
@@ -32,7 +33,9 @@ use super::{
     aside::Aside,
     audit::Audit,
     book::BookingDesk,
+    count::Counting,
     deliver::Delivery,
+    elsewhere::Elsewhere,
     link::Link,
     sign_in::SignIn,
     status::{CentreStatus, Condition, HubStatus, LinkState, QueueStatus, RecentMessage, ViewStatus},
@@ -111,6 +114,12 @@ pub struct Hub {
     pub(super) desk: Mutex<Weak<BookingDesk>>,
     /// How far others' bookings were heard; none if nobody here listens.
     pub(super) heard: watch::Sender<Option<HeardThrough>>,
+    /// What other hubs hold of patients whose records are held here.
+    pub(super) elsewhere: OnceLock<Arc<Elsewhere>>,
+    /// How far that is durable, by the centre's tellings; none if nobody here listens.
+    pub(super) records_heard: watch::Sender<Option<Vec<RecordsHeard>>>,
+    /// Contacts as they are counted.
+    pub(super) counting: OnceLock<Arc<Counting>>,
     /// Accounts and sessions, if people can sign in.
     pub(super) sign_in: OnceLock<Arc<SignIn>>,
     /// The audit trail.
@@ -170,6 +179,9 @@ impl Hub {
             cache: OnceLock::new(),
             desk: Mutex::default(),
             heard: watch::Sender::new(None),
+            elsewhere: OnceLock::new(),
+            counting: OnceLock::new(),
+            records_heard: watch::Sender::new(None),
         }))
     }
 
@@ -229,6 +241,11 @@ impl Hub {
     /// How far others' bookings were heard, as it changes; none if nobody here listens.
     pub fn heard(&self) -> watch::Receiver<Option<HeardThrough>> {
         self.heard.subscribe()
+    }
+
+    /// How far what the centre tells of records elsewhere is durable here, as it changes; none if nobody here listens.
+    pub fn records_heard(&self) -> watch::Receiver<Option<Vec<RecordsHeard>>> {
+        self.records_heard.subscribe()
     }
 
     /// Whether the journal's writer answers: the hub lives.

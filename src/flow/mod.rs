@@ -7,8 +7,10 @@ pub mod ask;
 pub mod audit;
 pub mod book;
 pub mod cache;
+pub mod count;
 pub mod deliver;
 pub mod disclose;
+pub mod elsewhere;
 #[cfg(test)]
 pub mod fake;
 pub mod hub;

@@ -26,6 +26,7 @@ pub use person::{
 use super::{
     audit::Audit,
     book::{HeldSlots, Unlocking},
+    count::Counting,
     sign_in::SignIn,
     status::HubStatus,
 };
@@ -142,6 +143,11 @@ pub trait Operate: Send + Sync {
 
     /// The hub's audit trail; none where nothing is disclosed.
     fn audit(&self) -> Option<&Audit> {
+        None
+    }
+
+    /// Contacts as they are counted; none where nothing is.
+    fn counting(&self) -> Option<Arc<Counting>> {
         None
     }
 

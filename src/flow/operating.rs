@@ -18,6 +18,7 @@ use crate::{
 use super::{
     audit::Audit,
     book::{HeldSlots, Unlocking},
+    count::Counting,
     hub::Hub,
     operate::{
         CaseDetail, CaseId, CaseSummary, Check, CheckState, FoundMessage, MessageDetail, MessageFilter,
@@ -165,6 +166,10 @@ impl Operate for Hub {
 
     fn sign_in(&self) -> Option<&SignIn> {
         self.sign_in.get().map(AsRef::as_ref)
+    }
+
+    fn counting(&self) -> Option<Arc<Counting>> {
+        Self::counting(self)
     }
 
     fn audit(&self) -> Option<&Audit> {

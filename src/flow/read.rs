@@ -94,12 +94,14 @@ impl Hub {
             Some(patient) => view.record(patient),
             None => Ok(None),
         })?;
-        if found.is_none() && answers.is_empty() {
-            return Ok(None);
-        }
+        let known = found.is_some() || !answers.is_empty();
         let mut parts = found.map(parts).unwrap_or_default();
         parts.nhs_number = Some(*number);
         parts.answers = answers;
+        let known_elsewhere = self.add_elsewhere(number, &mut parts);
+        if !known && !known_elsewhere {
+            return Ok(None);
+        }
         // The desk repeats what it was told of a person when it booked: it is a witness only where it is the only one.
         let is_repeated =
             |one: &Statement| one.kind == ItemKind::Demographics && one.source.system == OWN_SYSTEM;

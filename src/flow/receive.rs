@@ -4,10 +4,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::policy::{Exclusions, Restriction, Sensitivity, sensitivity},
     codec::cbor,
     domain::{
         entry::{Entry, Summary},
-        record::Event,
+        record::{Event, FieldChange, ItemChange, ItemKind},
         time::Timestamp,
     },
     journal::{Append, Identity, Lane, PAYLOAD_BYTES_MAX, Verdict},
@@ -170,6 +171,7 @@ fn entry(link: &Link, event: &Event, format: &str, raw: Bytes, now: Timestamp) -
         occurred: event.occurred,
         unlinked: event.nhs_number.err(),
         faults,
+        sealed: is_sealed(&event.items),
     };
     Entry {
         kind: event.kind.clone(),
@@ -181,6 +183,20 @@ fn entry(link: &Link, event: &Event, format: &str, raw: Bytes, now: Timestamp) -
         body: cbor::encode(&summary).map(Bytes::from).unwrap_or_default(),
         raw: Some(raw),
     }
+}
+
+/// Whether a source has marked anything as sealed, or the patient as one who is not to be shown.
+fn is_sealed(items: &[ItemChange]) -> bool {
+    let marks = items.iter().flat_map(|item| item.fields.iter().map(move |field| (item.kind, field)));
+    marks.into_iter().any(|(kind, (name, change))| match change {
+        FieldChange::Set(mark) if *name == "confidentiality" && kind == ItemKind::Demographics => {
+            Restriction::of_pds(Some(mark), false) == Restriction::Denied
+        }
+        FieldChange::Set(mark) if *name == "confidentiality" => {
+            sensitivity([], [mark.as_str()], &Exclusions::default()) == Sensitivity::Sealed
+        }
+        _ => false,
+    })
 }
 
 const fn outcome(verdict: &Verdict) -> Outcome {

@@ -241,7 +241,11 @@ fn deed_of(request: &AdminRequest, by: &str, now: Timestamp) -> Option<(Line, bo
         AdminRequest::SlotsUnlock { session, second, reason, .. } => {
             (line("booking.unlock", format!("{session} with {second}"), Some(reason)), false)
         }
-        AdminRequest::Status
+        AdminRequest::Activity(request) if request.changes() => {
+            (line(request.word(), String::new(), None), false)
+        }
+        AdminRequest::Activity(_)
+        | AdminRequest::Status
         | AdminRequest::Queue
         | AdminRequest::Doctor
         | AdminRequest::MessageFind { .. }

@@ -9,7 +9,7 @@ use crate::flow::{
 };
 
 use super::{
-    audits,
+    activity, audits,
     protocol::{AdminRequest, Fault, FaultKind},
     users,
 };
@@ -55,6 +55,7 @@ fn act(hub: &dyn Operate, request: AdminRequest, by: &str) -> Result<Value, Faul
             value(&hub.resend(&resend, by)?)
         }
         AdminRequest::User(request) => users::answer(hub.sign_in(), request, by),
+        AdminRequest::Activity(request) => activity::answer(hub, request),
         AdminRequest::Audit(request) => audits::answer(hub.audit(), request, by),
         AdminRequest::RecordShow { nhs_number, kind, reveal } => {
             let (query, reveal) = (RecordQuery { nhs_number, kind }, leave(reveal, by)?);

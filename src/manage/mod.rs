@@ -1,5 +1,6 @@
 //! How the hub is looked after: the admin socket and its client, health probes, metrics, and systemd.
 
+pub mod activity;
 pub mod audits;
 pub mod client;
 pub mod commands;

@@ -9,7 +9,7 @@ use crate::{
     flow::operate::{CaseId, MessageFilter, MessageId, OperateError, ResendWhat},
 };
 
-use super::{audits::AuditRequest, users::UserRequest};
+use super::{activity::ActivityRequest, audits::AuditRequest, users::UserRequest};
 
 /// Longest request, in bytes with its newline: a filter with long names takes less than 2 KiB.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -72,6 +72,8 @@ pub enum AdminRequest {
     },
     /// Look after the portal's users.
     User(UserRequest),
+    /// What is counted for commissioners.
+    Activity(ActivityRequest),
     /// Look into the audit trail.
     Audit(AuditRequest),
     /// One patient's record from all systems.

@@ -24,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    activity::{self, ActivityRequest},
     audits::AuditRequest,
     client::{Exit, Output},
     protocol::AdminRequest,
@@ -81,6 +82,7 @@ pub fn write(
                 writeln!(err, "nothing has been sent: add --yes to send this to {}", words::line(to))?;
             }
         }
+        AdminRequest::Activity(request) => activity::write(request, answer, out)?,
         AdminRequest::Audit(_) => audits::write(answer, out)?,
         AdminRequest::User(request) => users::write(request, answer, colour, out, err)?,
         AdminRequest::RecordShow { .. } => person::write_record(&read(answer)?, colour, out, err)?,
@@ -121,6 +123,9 @@ pub fn exit(request: &AdminRequest, answer: &Value) -> Exit {
     let well = match request {
         AdminRequest::Status => answer["condition"] == "ok",
         AdminRequest::Doctor => answer.as_array().is_some_and(|checks| checks.iter().all(checked_well)),
+        AdminRequest::Activity(ActivityRequest::Check { .. }) if answer["adds-up"] != true => {
+            return Exit::Failed;
+        }
         AdminRequest::Audit(AuditRequest::Verify { .. }) if answer["fault_count"] != 0 => {
             return Exit::Failed;
         }

@@ -2,37 +2,21 @@
 //!
 //! GP Connect answers carry `Cache-Control: no-store`. So nothing is kept unless the configuration states on what basis
 //! it is ([`CachePolicy::basis`]), and then only for whom and for as long as it says. Answers are never journalled and
-//! never leave the hub.
-//!
-//! One file for each patient and system, compressed CBOR, written beside and renamed. A file's name is the patient's
-//! number and the system under a keyed hash, and the moment when it ends; no name tells who it is about. The files are
-//! not encrypted by themselves: the appliance's disk is (LUKS), and a key beside them would protect nothing.
-//!
-//! **Time.** An answer ends when the clock says so. A clock set back gives it no longer life: while the hub runs, time
-//! goes on by the monotonic clock, and the latest moment it has reached is kept in `reached`. If the clock is behind
-//! that at a start, nothing is read until it has caught up, and what would have ended by the time that has passed since is
-//! removed. A clock set forward ends answers early.
+//! never leave the hub. How files end, and what a clock set back does, is in [`super::ending`].
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, ErrorKind},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     codec::cbor,
     domain::{nhs_number::NhsNumber, one_record::Answer, record::Snapshot, time::Timestamp},
-    sys::{
-        disk::{Disk, read_file, replace_file},
-        entropy,
-    },
+    sys::disk::Disk,
 };
+
+use super::ending::{Endings, Most};
+
+pub use super::ending::{CacheError, CacheTime};
 
 /// Longest life of an answer: a policy that wants more wants a copy of the practice's records.
 pub const KEEP_MAX: Duration = Duration::from_hours(7 * 24);
@@ -40,14 +24,6 @@ pub const KEEP_MAX: Duration = Duration::from_hours(7 * 24);
 pub const ANSWERS_MAX: usize = 150_000;
 /// Longest answer, unpacked, in bytes: a GP record with its documents as text.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// zstd's default level.
-const LEVEL: i32 = 3;
-/// How often the moment reached is written down.
-const REACHED_EVERY: Duration = Duration::from_secs(60);
-/// How far the wall clock may be behind the moment reached and still be right: steps by which time servers correct it.
-const BEHIND_MAX: Duration = Duration::from_secs(600);
-/// Length of a name: patient, system, end, and two dashes.
-const NAME_LENGTH: usize = 32 + 1 + 16 + 1 + 16;
 
 /// Whose answers are kept.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -73,78 +49,16 @@ pub struct CachePolicy {
     pub keep_for: CacheFor,
 }
 
-/// The clocks, read together.
-#[derive(Clone, Copy, Debug)]
-pub struct CacheTime {
-    /// By the wall clock.
-    pub wall: Timestamp,
-    /// Since any fixed moment of this run, by the monotonic clock.
-    pub elapsed: Duration,
-}
-
-/// Why an answer is not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum CacheError {
-    /// The policy has no basis, keeps too long or names no system.
-    #[error("the cache's policy is not complete: {0}")]
-    Policy(&'static str),
-    /// The policy does not allow it.
-    #[error("the cache's policy does not allow it")]
-    NotAllowed,
-    /// There are [`ANSWERS_MAX`] already, or it is too long.
-    #[error("the cache has no room for it")]
-    Full,
-    /// The clock is behind the moment it had reached.
-    #[error("the clock has been set back, and nothing is kept until it has caught up")]
-    ClockBehind,
-    /// The answer cannot be encoded.
-    #[error("the answer cannot be encoded")]
-    Encoding,
-    /// The disk.
-    #[error("cache: {what}")]
-    Disk {
-        /// What was being done.
-        what: &'static str,
-        /// What it said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl CacheError {
-    fn disk(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Disk { what, source }
-    }
-}
-
 /// The kept answers. Calls read and write the disk.
 pub struct Cache {
-    directory: PathBuf,
-    disk: Arc<dyn Disk>,
     policy: Option<CachePolicy>,
-    key: [u8; 32],
-    kept: Mutex<Kept>,
+    files: Endings,
 }
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache").field("policy", &self.policy).finish_non_exhaustive()
     }
-}
-
-/// Hashes of patient and system.
-type Name = (u128, u64);
-
-/// What is there, and how late it is.
-#[derive(Debug)]
-struct Kept {
-    ends: BTreeMap<Name, Timestamp>,
-    /// The latest moment there has been, and when by the monotonic clock that was.
-    reached: (Timestamp, Duration),
-    /// When that was last written down.
-    noted: Duration,
-    /// How often something was purged: what was being written meanwhile may have been meant.
-    purges: u64,
 }
 
 /// What a file holds.
@@ -170,14 +84,11 @@ impl Cache {
         if let Some(policy) = &policy {
             check(policy)?;
         }
-        disk.create_directory(directory).map_err(CacheError::disk("creating its folder"))?;
-        let key = if policy.is_some() { read_key(disk.as_ref(), directory)? } else { [0; 32] };
-        let kept =
-            Kept { ends: BTreeMap::new(), reached: (now.wall, now.elapsed), noted: now.elapsed, purges: 0 };
-        let cache = Self { directory: directory.to_owned(), disk, policy, key, kept: Mutex::new(kept) };
-        cache.take_stock(now)?;
-        cache.sweep(now)?;
-        Ok(cache)
+        let systems = policy.iter().flat_map(|policy| &policy.systems);
+        let systems: Vec<&str> = systems.map(String::as_str).collect();
+        let most = Most { files: ANSWERS_MAX, bytes: ANSWER_BYTES_MAX };
+        let files = Endings::open(disk, directory, &systems, most, now)?;
+        Ok(Self { policy, files })
     }
 
     /// The policy; none if nothing is kept.
@@ -187,7 +98,7 @@ impl Cache {
 
     /// How many answers there are.
     pub fn count(&self) -> usize {
-        self.lock().ends.len()
+        self.files.count()
     }
 
     /// Keeps an answer instead of what the same system answered before, if the policy allows it for one of whom
@@ -205,86 +116,27 @@ impl Cache {
         if policy.keep_for < reason || !policy.systems.contains(&snapshot.system) {
             return Err(CacheError::NotAllowed);
         }
-        let name = self.name(&snapshot.nhs_number, &snapshot.system);
-        let purges = self.admit(name, now)?;
+        let (patient, system) = (snapshot.nhs_number, snapshot.system.clone());
         // From when it was answered, or from now if that is said to be later.
         let ends = snapshot.as_at.min(now.wall).plus(policy.keep);
-        let packed = pack(Stored { v: 1, ends, answer: snapshot.into() })?;
-        // Readers do not wait for the disk.
-        replace_file(self.disk.as_ref(), &self.path(name, ends), &packed)
-            .map_err(CacheError::disk("writing an answer"))?;
-        let mut kept = self.lock();
-        if kept.purges != purges {
-            drop(kept);
-            self.remove(name, ends)?;
-            return Err(CacheError::NotAllowed);
-        }
-        if let Some(before) = kept.ends.insert(name, ends)
-            && before != ends
-        {
-            self.remove(name, before)?;
-        }
+        let stored = Stored { v: 1, ends, answer: snapshot.into() };
+        let bytes = cbor::encode(&stored).map_err(|_| CacheError::Encoding)?;
+        self.files.keep((&patient, &system), ends, &bytes, now)?;
         Ok(ends)
-    }
-
-    /// Whether there is room for an answer and the clock is right; how often something was purged until now.
-    fn admit(&self, name: Name, now: CacheTime) -> Result<u64, CacheError> {
-        let mut kept = self.lock();
-        kept.go_on(now);
-        if kept.is_clock_behind(now) {
-            return Err(CacheError::ClockBehind);
-        }
-        if ANSWERS_MAX <= kept.ends.len() && !kept.ends.contains_key(&name) {
-            return Err(CacheError::Full);
-        }
-        Ok(kept.purges)
     }
 
     /// What is kept of a patient and has not ended. What cannot be read is thrown away.
     pub fn read(&self, patient: &NhsNumber, now: CacheTime) -> Vec<Answer> {
-        let mut answers = Vec::new();
-        for (name, ends) in self.standing(patient, now) {
-            match self.read_one(name, ends).filter(|answer| answer.nhs_number == *patient) {
-                Some(answer) => answers.push(answer),
-                None => self.forget_damaged(name, ends),
-            }
-        }
-        answers
-    }
-
-    /// A patient's answers that have not ended.
-    fn standing(&self, patient: &NhsNumber, now: CacheTime) -> Vec<(Name, Timestamp)> {
-        let mut kept = self.lock();
-        kept.go_on(now);
-        if kept.is_clock_behind(now) {
-            return Vec::new();
-        }
-        let late = kept.reached.0;
-        self.of_patient(&kept, patient).into_iter().filter(|(_, ends)| late < *ends).collect()
-    }
-
-    /// Throws away what cannot be read, unless it was replaced or purged in the meantime.
-    fn forget_damaged(&self, name: Name, ends: Timestamp) {
-        let mut kept = self.lock();
-        if kept.ends.get(&name) != Some(&ends) {
-            return;
-        }
-        tracing::warn!("a cached answer cannot be read and is thrown away");
-        kept.ends.remove(&name);
-        if let Err(error) = self.remove(name, ends) {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a damaged cached answer cannot be removed"
-            );
-        }
+        self.files.read(patient, now, |bytes, ends| {
+            let stored: Stored = cbor::decode(bytes, ANSWER_BYTES_MAX).ok()?;
+            let whole = stored.v == 1 && stored.ends == ends && stored.answer.nhs_number == *patient;
+            whole.then_some(stored.answer)
+        })
     }
 
     /// How much longer what a system answered of a patient is kept; none if nothing is.
     pub fn remaining(&self, patient: &NhsNumber, system: &str, now: CacheTime) -> Option<Duration> {
-        let mut kept = self.lock();
-        kept.go_on(now);
-        let ends = kept.ends.get(&self.name(patient, system)).copied()?;
-        (kept.reached.0 < ends).then(|| ends.since(kept.reached.0))
+        self.files.remaining(patient, system, now)
     }
 
     /// Throws away what is kept of a patient, for there is no legitimate relationship any more; says how many answers.
@@ -292,10 +144,7 @@ impl Cache {
     /// # Errors
     /// The disk fails: it must be tried again.
     pub fn purge(&self, patient: &NhsNumber) -> Result<usize, CacheError> {
-        let mut kept = self.lock();
-        kept.purges += 1;
-        let found = self.of_patient(&kept, patient);
-        self.remove_all(&mut kept, found)
+        self.files.purge(patient)
     }
 
     /// Throws away what one system answered of a patient, for it does not give it any more.
@@ -303,11 +152,7 @@ impl Cache {
     /// # Errors
     /// The disk fails: it must be tried again.
     pub fn purge_of_system(&self, patient: &NhsNumber, system: &str) -> Result<usize, CacheError> {
-        let mut kept = self.lock();
-        kept.purges += 1;
-        let name = self.name(patient, system);
-        let found = kept.ends.get(&name).map(|ends| (name, *ends)).into_iter().collect();
-        self.remove_all(&mut kept, found)
+        self.files.purge_of(patient, system)
     }
 
     /// Throws away what has ended; says how many answers. To be called once a minute or so.
@@ -315,151 +160,8 @@ impl Cache {
     /// # Errors
     /// The disk fails: it must be tried again.
     pub fn sweep(&self, now: CacheTime) -> Result<usize, CacheError> {
-        let mut kept = self.lock();
-        kept.go_on(now);
-        let late = kept.reached.0;
-        let found = kept.ends.iter().filter(|(_, ends)| **ends <= late).map(|(name, ends)| (*name, *ends));
-        let found = found.collect();
-        let count = self.remove_all(&mut kept, found)?;
-        if kept.ends.is_empty() {
-            // There is nothing whose life a clock could lengthen.
-            kept.reached = (now.wall, now.elapsed);
-        }
-        if self.policy.is_some() && (0 < count || kept.noted + REACHED_EVERY <= now.elapsed) {
-            self.note_reached(&mut kept, now)?;
-        }
-        Ok(count)
+        self.files.sweep(now)
     }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn of_patient(&self, kept: &Kept, patient: &NhsNumber) -> Vec<(Name, Timestamp)> {
-        let patient = self.name(patient, "").0;
-        let range = kept.ends.range((patient, 0)..=(patient, u64::MAX));
-        range.map(|(name, ends)| (*name, *ends)).collect()
-    }
-
-    fn remove_all(&self, kept: &mut Kept, found: Vec<(Name, Timestamp)>) -> Result<usize, CacheError> {
-        for (name, ends) in &found {
-            self.remove(*name, *ends)?;
-            kept.ends.remove(name);
-        }
-        if !found.is_empty() {
-            self.disk.sync_directory(&self.directory).map_err(CacheError::disk("removing answers"))?;
-        }
-        Ok(found.len())
-    }
-
-    fn remove(&self, name: Name, ends: Timestamp) -> Result<(), CacheError> {
-        match self.disk.remove(&self.path(name, ends)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(CacheError::disk("removing an answer")(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn read_one(&self, name: Name, ends: Timestamp) -> Option<Answer> {
-        let packed = read_file(self.disk.as_ref(), &self.path(name, ends), ANSWER_BYTES_MAX as u64).ok()?;
-        // Known from its head, so that a small answer takes little memory.
-        let length = zstd::zstd_safe::get_frame_content_size(&packed).ok()??;
-        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES_MAX)?;
-        let bytes = zstd::bulk::decompress(&packed, length).ok()?;
-        let stored: Stored = cbor::decode(&bytes, ANSWER_BYTES_MAX).ok()?;
-        (stored.v == 1 && stored.ends == ends).then_some(stored.answer)
-    }
-
-    /// Finds out what is there, and removes what the policy does not want.
-    fn take_stock(&self, now: CacheTime) -> Result<(), CacheError> {
-        let mut kept = self.lock();
-        let systems = self.policy.iter().flat_map(|policy| &policy.systems);
-        let wanted: Vec<u64> = systems.map(|system| self.system(system)).collect();
-        for found in self.disk.list(&self.directory).map_err(CacheError::disk("listing answers"))? {
-            match parse_name(&found).filter(|(name, _)| wanted.contains(&name.1)) {
-                Some((name, ends)) => {
-                    // Of two, a crash left the older behind.
-                    if let Some(before) = kept.ends.insert(name, ends) {
-                        let (newer, older) = (before.max(ends), before.min(ends));
-                        kept.ends.insert(name, newer);
-                        self.remove(name, older)?;
-                    }
-                }
-                None if self.policy.is_some() && ["key", "reached"].contains(&found.as_str()) => {}
-                None => {
-                    let removed = self.disk.remove(&self.directory.join(&found));
-                    removed.map_err(CacheError::disk("removing what is not wanted"))?;
-                }
-            }
-        }
-        self.disk.sync_directory(&self.directory).map_err(CacheError::disk("removing answers"))?;
-        if let Ok(bytes) = read_file(self.disk.as_ref(), &self.directory.join("reached"), 64)
-            && let Ok(text) = String::from_utf8(bytes)
-            && let Ok(reached) = text.trim().parse()
-        {
-            kept.reached = (now.wall.max(Timestamp(reached)), now.elapsed);
-        }
-        Ok(())
-    }
-
-    fn note_reached(&self, kept: &mut Kept, now: CacheTime) -> Result<(), CacheError> {
-        let text = kept.reached.0.0.to_string();
-        replace_file(self.disk.as_ref(), &self.directory.join("reached"), text.as_bytes())
-            .map_err(CacheError::disk("noting the moment reached"))?;
-        kept.noted = now.elapsed;
-        Ok(())
-    }
-
-    fn name(&self, patient: &NhsNumber, system: &str) -> Name {
-        let digest = self.keyed(&[b"patient", patient.as_str().as_bytes()]);
-        (digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes)), self.system(system))
-    }
-
-    fn system(&self, system: &str) -> u64 {
-        let digest = self.keyed(&[b"system", system.as_bytes()]);
-        digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-    }
-
-    /// Hashed with the key inside and outside, as HMAC does (RFC 2104), so that nobody without it can try all numbers.
-    fn keyed(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut inner = Sha256::new().chain_update(self.key.map(|byte| byte ^ 0x36)).chain_update([0x36; 32]);
-        for part in parts {
-            inner.update((part.len() as u64).to_be_bytes());
-            inner.update(part);
-        }
-        let outer = Sha256::new().chain_update(self.key.map(|byte| byte ^ 0x5c)).chain_update([0x5c; 32]);
-        outer.chain_update(inner.finalize()).finalize().into()
-    }
-
-    fn path(&self, name: Name, ends: Timestamp) -> PathBuf {
-        self.directory.join(format!("{:032x}-{:016x}-{:016x}", name.0, name.1, ends.0.cast_unsigned()))
-    }
-}
-
-impl Kept {
-    /// Whether the wall clock has been set back, so that nobody can say how late it is.
-    fn is_clock_behind(&self, now: CacheTime) -> bool {
-        BEHIND_MAX < self.reached.0.since(now.wall)
-    }
-
-    /// Time goes on, whatever the wall clock says.
-    fn go_on(&mut self, now: CacheTime) {
-        let (moment, at) = self.reached;
-        let onward = moment.plus(now.elapsed.saturating_sub(at));
-        self.reached = (onward.max(now.wall), now.elapsed.max(at));
-    }
-}
-
-fn pack(stored: Stored) -> Result<Vec<u8>, CacheError> {
-    let bytes = cbor::encode(&stored).map_err(|_| CacheError::Encoding)?;
-    if ANSWER_BYTES_MAX < bytes.len() {
-        return Err(CacheError::Full);
-    }
-    let mut compressor =
-        zstd::bulk::Compressor::new(LEVEL).map_err(CacheError::disk("compressing an answer"))?;
-    compressor.include_checksum(true).map_err(CacheError::disk("compressing an answer"))?;
-    compressor.compress(&bytes).map_err(CacheError::disk("compressing an answer"))
 }
 
 fn check(policy: &CachePolicy) -> Result<(), CacheError> {
@@ -473,29 +175,6 @@ fn check(policy: &CachePolicy) -> Result<(), CacheError> {
         return Err(CacheError::Policy("it names no system"));
     }
     Ok(())
-}
-
-fn parse_name(text: &str) -> Option<(Name, Timestamp)> {
-    let mut parts = text.split('-').filter(|_| text.len() == NAME_LENGTH);
-    let (patient, system, ends) = (parts.next()?, parts.next()?, parts.next()?);
-    let name = (u128::from_str_radix(patient, 16).ok()?, u64::from_str_radix(system, 16).ok()?);
-    Some((name, Timestamp(u64::from_str_radix(ends, 16).ok()?.cast_signed())))
-}
-
-/// The key of the names, made at first; another one would only make the old files unreadable.
-fn read_key(disk: &dyn Disk, directory: &Path) -> Result<[u8; 32], CacheError> {
-    let path = directory.join("key");
-    match read_file(disk, &path, 32) {
-        Ok(bytes) if bytes.len() == 32 => Ok(bytes.first_chunk().copied().unwrap_or_default()),
-        Err(error) if error.kind() != ErrorKind::NotFound && error.kind() != ErrorKind::FileTooLarge => {
-            Err(CacheError::disk("reading the key of its names")(error))
-        }
-        _ => {
-            let key = entropy::secret().map_err(CacheError::disk("making the key of its names"))?;
-            replace_file(disk, &path, &key).map_err(CacheError::disk("writing the key of its names"))?;
-            Ok(key)
-        }
-    }
 }
 
 #[cfg(test)]

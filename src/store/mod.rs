@@ -33,8 +33,10 @@
 
 mod bodies;
 pub mod cache;
+mod ending;
 mod engine;
 pub mod find;
+pub mod held;
 mod identity;
 mod items;
 mod keys;

@@ -104,6 +104,7 @@ impl Courier {
         let window = usize::from(session.limits.in_flight_max);
         let mut commits = self.outgoing.commits();
         let mut heard = self.outgoing.hub().heard();
+        let mut records = self.outgoing.hub().records_heard();
         let mut health_at = Instant::now();
         let ended = loop {
             if let Err(error) = self.pump(&session.commands, batch_bytes_max, window).await {
@@ -130,6 +131,7 @@ impl Courier {
                 changed = commits.changed() => if changed.is_err() { break UplinkError::Requested },
                 // The centre sends on once it knows what has arrived.
                 Ok(()) = heard.changed() => health_at = health_at.min(Instant::now() + HEARD_WITHIN),
+                Ok(()) = records.changed() => health_at = health_at.min(Instant::now() + HEARD_WITHIN),
                 () = sleep_until(deadline) => {}
                 _ = stop.changed() => {
                     self.say_goodbye(&mut session).await;
@@ -301,7 +303,9 @@ impl Courier {
             hub.alarms().raise(AlarmCode::ReceiptsOverdue, "", text, status.now);
         }
         let heard = self.outgoing.hub().heard().borrow().clone();
-        let Ok(payload) = cbor::encode(&health(&status, heard, online)) else { return };
+        let records = self.outgoing.hub().records_heard().borrow().clone();
+        let health = Health { records, ..health(&status, heard, online) };
+        let Ok(payload) = cbor::encode(&health) else { return };
         self.tickets += 1;
         let publication = Publication {
             topic: format!("polygate/{WIRE_VERSION}/{}/status", status.hub),
@@ -379,6 +383,7 @@ pub fn last_will(hub: &crate::domain::ids::HubId) -> Option<Publication> {
         alarms: Vec::new(),
         queued: Vec::new(),
         heard: None,
+        records: None,
     };
     Some(Publication {
         topic: format!("polygate/{WIRE_VERSION}/{hub}/status"),
@@ -400,6 +405,7 @@ fn health(status: &HubStatus, heard: Option<HeardThrough>, online: bool) -> Heal
         alarms: status.alarms.iter().map(|alarm| alarm.code.code().to_owned()).collect(),
         queued: status.queue.iter().map(|queue| queue.entries).collect(),
         heard,
+        records: None,
     }
 }
 

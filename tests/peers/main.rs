@@ -17,5 +17,6 @@ mod fhir;
 mod hl7v2;
 mod mesh;
 mod oidc;
+mod returns;
 mod sender;
 mod xml;

@@ -29,7 +29,9 @@ use crate::{
 use super::{
     super::{coverage::Coverage, relay::HELD_MS},
     ACTS_MAX, ActCursor, CONFLICT, Checked, CommitError, Committed, Filter, StoreError, StoredAct,
-    StoredEntry, StreamStatus, naming,
+    StoredEntry, StreamStatus,
+    arrivals::Places,
+    naming,
 };
 
 /// The consumer that is never done: it keeps every segment.
@@ -42,10 +44,12 @@ const READ_ENTRIES: usize = 4096;
 /// An open embedded store.
 #[derive(Debug)]
 pub struct Embedded {
-    journal: Journal,
+    pub(super) journal: Journal,
     streams: Mutex<BTreeMap<(HubId, Class, Epoch), Stream>>,
     /// What desks have decided, for the relay: those of the last weeks when the store was opened, and all since.
     acts: Mutex<Vec<StoredAct>>,
+    /// Where entries of patients are; filled when it is first asked for.
+    pub(super) places: Box<std::sync::Mutex<Places>>,
 }
 
 #[derive(Debug, Default)]
@@ -62,13 +66,13 @@ struct Stream {
 
 /// What one record of the log says; exactly one of the three.
 #[derive(Deserialize, Serialize)]
-struct Stored {
-    hub: HubId,
-    class: Class,
-    epoch: Epoch,
-    received: Timestamp,
+pub(super) struct Stored {
+    pub(super) hub: HubId,
+    pub(super) class: Class,
+    pub(super) epoch: Epoch,
+    pub(super) received: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    entry: Option<BatchEntry>,
+    pub(super) entry: Option<BatchEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     absent: Option<Absent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +100,7 @@ impl Embedded {
         }
         let (streams, acts) = replay(&log.shared(), Timestamp(clock.now().0 - HELD_MS))?;
         let journal = Journal::start(log, clock).map_err(|error| StoreError(error.to_string()))?;
-        Ok(Self { journal, streams: Mutex::new(streams), acts: Mutex::new(acts) })
+        Ok(Self { journal, streams: Mutex::new(streams), acts: Mutex::new(acts), places: Box::default() })
     }
 
     /// See [`super::Store::commit`].
@@ -416,7 +420,10 @@ fn checkpoints(
     })
 }
 
-fn each_stored(shared: &Arc<Shared>, mut each: impl FnMut(Stored) -> bool) -> Result<(), StoreError> {
+pub(super) fn each_stored(
+    shared: &Arc<Shared>,
+    mut each: impl FnMut(Stored) -> bool,
+) -> Result<(), StoreError> {
     let mut reader = LogReader::new(Arc::clone(shared), Position::default());
     loop {
         let chunk = reader

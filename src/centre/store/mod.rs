@@ -1,5 +1,6 @@
 //! Where the centre keeps what hubs send: PostgreSQL, or the embedded store.
 
+mod arrivals;
 pub mod embedded;
 mod naming;
 pub mod postgres;
@@ -15,6 +16,8 @@ use crate::domain::{
 };
 
 use super::{entries::StoredEntry, ingest::Checked};
+
+pub use arrivals::{Arrived, Following};
 
 /// A store. Both keep the same promises and pass the same tests.
 #[derive(Debug)]
@@ -189,6 +192,57 @@ impl Store {
         match self {
             Self::Embedded(store) => Ok(store.acts(cursor).await),
             Self::Postgres(store) => store.acts(cursor, since).await,
+        }
+    }
+
+    /// A place to follow arrivals from: everything until now is passed over.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn follow_from_now(&self) -> Result<Following, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(store.follow_from_now()),
+            Self::Postgres(store) => store.follow_from_now().await,
+        }
+    }
+
+    /// The next entries with a patient that have arrived since, in the order of each stream; PostgreSQL
+    /// gives nothing behind a hole before it is filled ([`Following::whole_until`]). What desks have decided is not among them. Empty if there are none for now.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn arrivals(&self, following: &mut Following) -> Result<Vec<Arrived>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.arrivals(following),
+            Self::Postgres(store) => store.arrivals(following).await,
+        }
+    }
+
+    /// The newest entries of a patient that were stored since, at most so many, the oldest first. What says who holds
+    /// the record is not among them, nor what desks have decided.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn of_patient(
+        &self,
+        patient: &str,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Arrived>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.of_patient(patient, since, most),
+            Self::Postgres(store) => store.of_patient(patient, since, most).await,
+        }
+    }
+
+    /// What hubs have said since of whose records they hold, the oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn opened_since(&self, since: Timestamp) -> Result<Vec<Arrived>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.opened_since(since),
+            Self::Postgres(store) => store.opened_since(since).await,
         }
     }
 

@@ -33,7 +33,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const COMMIT_WITHIN: Duration = Duration::from_secs(90);
 /// Any number that is always the same: only one process migrates at a time.
 const MIGRATION_LOCK: i64 = 0x706f_6c79;
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 /// A server may be set up to answer before it has written, which would make every receipt a lie; if it waits
 /// for its standby to apply as well, it may. A centre that has stopped or vanished in the middle of a commit
 /// must not hold a stream for ever.
@@ -46,7 +46,7 @@ const SETTINGS: &str = "\
 /// A PostgreSQL store.
 #[derive(Debug)]
 pub struct Postgres {
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 impl Postgres {
@@ -523,20 +523,20 @@ fn stored_entry(row: &Row) -> Option<StoredEntry> {
     })
 }
 
-fn class_number(class: Class) -> i16 {
+pub(super) fn class_number(class: Class) -> i16 {
     i16::try_from(class.index()).unwrap_or(i16::MAX)
 }
 
-fn class_of(number: i16) -> Option<Class> {
+pub(super) fn class_of(number: i16) -> Option<Class> {
     Class::ALL.get(usize::try_from(number).ok()?).copied()
 }
 
 /// Checked batches hold numbers below 2^53 only.
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
@@ -549,7 +549,7 @@ fn is_about_the_data(error: &Error) -> bool {
 
 /// The driver's own words and its sources'. Of the server's answer only its code and first line: details and
 /// hints quote values.
-fn failed(error: impl std::error::Error + 'static) -> StoreError {
+pub(super) fn failed(error: impl std::error::Error + 'static) -> StoreError {
     let mut text = String::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(cause) = next {

@@ -31,6 +31,8 @@ pub struct ClinicalDocument {
     pub replaces_all_versions: bool,
     /// Its title.
     pub title: String,
+    /// Its confidentialityCode (HL7 v3 Confidentiality: `N`, `R`, `V`); empty if it has none.
+    pub confidentiality: String,
     /// When it was written, ISO 8601.
     pub written: String,
     /// Whom it is about.
@@ -125,6 +127,9 @@ pub fn read(document: Node<'_, '_>) -> ClinicalDocument {
         replaces,
         replaces_all_versions,
         title: text_at(document, &["title"]).to_owned(),
+        confidentiality: child(document, "confidentialityCode")
+            .map(|code| attribute(code, "code").to_owned())
+            .unwrap_or_default(),
         written: moment(document, "effectiveTime"),
         patient: at(document, &["recordTarget", "patientRole"]).map(patient).unwrap_or_default(),
         author: author(document),

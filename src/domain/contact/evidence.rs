@@ -29,6 +29,11 @@ pub struct EvidenceId {
 impl EvidenceId {
     /// The system's name for what the hub's own reception desk says.
     pub const DESK: &'static str = "hub";
+
+    /// The name of a hub's system in the polysystem: links of two hubs may have one name. The desk's stays what it is.
+    pub fn system_at(name: &str, hub: &HubId) -> Arc<str> {
+        if name == Self::DESK { name.into() } else { format!("{name}@{hub}").into() }
+    }
 }
 
 words! {

@@ -28,3 +28,12 @@ pub use facts::{
 pub use fold::{About, Cited, Conflict, Contact, ContactKind, State};
 pub use id::{ContactId, InvalidContactId};
 pub use month::{InvalidMonth, Month, local_date};
+
+/// The kind of the entries that tell the centre statements; their bytes are a CBOR array of [`Evidence`].
+pub const EVIDENCE_KIND: &str = "activity.evidence";
+/// The format of their bytes.
+pub const EVIDENCE_FORMAT: &str = "activity-evidence";
+/// The kind of the entries that tell the centre what services and slot types are; the newest of a hub counts.
+pub const MAPS_KIND: &str = "activity.maps";
+/// The format of their bytes.
+pub const MAPS_FORMAT: &str = "activity-maps";

@@ -46,7 +46,7 @@ mod unlock;
 pub use journal::{BOOKING, Told};
 pub use listen::Hears;
 pub use reception::FrontDesk;
-pub(super) use record::event_of;
+pub(super) use record::{act_in, event_of};
 pub use unlock::{HeldSlots, UNLOCKED_MAX, Unlocking};
 
 use practice::Practices;

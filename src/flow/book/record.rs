@@ -42,6 +42,11 @@ pub(in crate::flow) fn event_of(entry: &Entry) -> Option<Event> {
     })
 }
 
+/// What this hub's desk has decided in an entry; none if it is no act of a version that this program knows.
+pub(in crate::flow) fn act_in(entry: &Entry) -> Option<Act> {
+    act_of(entry.raw.as_ref()?)
+}
+
 fn items(act: &Act) -> Vec<ItemChange> {
     let items = act.said.iter().filter_map(|said| match said {
         Said::Appointment(appointment) => Some(item(appointment)),

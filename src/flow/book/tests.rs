@@ -188,7 +188,7 @@ impl Running {
         self.front.slots(&BookingDesk::itself(), &search).await.unwrap().offers
     }
 
-    async fn perform(&self, request: u128, deed: Deed) -> Result<Answer, Refused> {
+    pub(crate) async fn perform(&self, request: u128, deed: Deed) -> Result<Answer, Refused> {
         self.front.perform(&BookingDesk::itself(), RequestId(request << 8), deed).await
     }
 
@@ -228,7 +228,7 @@ fn part(patient: usize, offer: &Offer) -> VisitPart {
     }
 }
 
-fn one(answer: &Answer) -> &crate::domain::booking::Appointment {
+pub(crate) fn one(answer: &Answer) -> &crate::domain::booking::Appointment {
     let Done::Appointments(appointments) = &answer.done else { panic!("{:?}", answer.done) };
     &appointments[0]
 }

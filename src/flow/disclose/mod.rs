@@ -27,14 +27,15 @@ use crate::{
     access::{
         audit::{Line, Outcome},
         policy::{
-            Alert, Asker, Bounds, Decision, Deed, Exclusions, Grant, Kept, PermissionToView, Plea, Refusal,
-            Table, decide,
+            Alert, Asker, Bounds, Decision, Deed, Exclusions, Facts, Grant, GroundKind, Kept,
+            PermissionToView, Plea, Refusal, Restriction, Table, decide,
         },
         role::Role,
     },
     codec::cbor,
     domain::{
         actor::{Device, Organisation, Practitioner, Reason, Requester},
+        elsewhere::Opened,
         entry::{Entry, Summary},
         ids::Class,
         nhs_number::NhsNumber,
@@ -192,12 +193,15 @@ impl Records {
     /// # Errors
     /// It does not; "unknown" and "not to be shown" are one answer. Or it cannot be put on record.
     pub async fn open(&self, who: &Viewer, patient: NhsNumber, plea: Plea) -> Result<OpenId, Closed> {
-        let (grant, written, id) = {
-            let id = OpenId(u128::from_be_bytes(random()?));
-            let (grant, written) =
-                self.decide(who, Deed::ViewSummary, &patient, &plea, "record.open", id).await?;
-            (grant, written, id)
+        let id = OpenId(u128::from_be_bytes(random()?));
+        // Whoever comes in an emergency may be known elsewhere only. It is asked before it is decided, whoever it is, so
+        // that neither the answer nor its time tells "unknown" from "not to be shown".
+        let mut missing = match plea.ground.kind() {
+            GroundKind::Relationship => None,
+            _ => Some(self.look_elsewhere(who, &patient, &plea, id).await?),
         };
+        let (grant, written) =
+            self.decide(who, Deed::ViewSummary, &patient, &plea, "record.open", id).await?;
         if grant.checkpoint_first {
             let audit = self.hub.audit().ok_or(AuditStopped)?;
             audit.checkpoint_and_ship(&self.hub).await?;
@@ -205,7 +209,15 @@ impl Records {
         if let Some(alert) = grant.alert {
             self.alert(alert, written.id()).await?;
         }
-        let (answers, notices) = self.ask(who, patient).await;
+        let opened = self.opened_by(who, &plea, written.id());
+        let elsewhere = async {
+            match missing.take() {
+                Some(notices) => notices,
+                None => self.hub.ask_elsewhere(&patient, opened, ANSWER_WITHIN).await,
+            }
+        };
+        let ((answers, mut notices), missing) = tokio::join!(self.ask(who, patient), elsewhere);
+        notices.extend(missing);
         let until = grant.until;
         let now = self.now();
         let mut open = self.opened();
@@ -333,6 +345,34 @@ impl Records {
         line.reason = reasons(plea);
         let written = self.write(line).await?;
         Ok((grant, written))
+    }
+
+    /// Asks other hubs before it is decided, on record like everything else.
+    async fn look_elsewhere(
+        &self,
+        who: &Viewer,
+        patient: &NhsNumber,
+        plea: &Plea,
+        id: OpenId,
+    ) -> Result<Vec<Notice>, Closed> {
+        // Only for somebody who could be permitted at all: who may not use the ground asks nobody.
+        let known = Facts { known: true, verified: true, restriction: Restriction::None, ..Facts::default() };
+        let deed = Deed::ViewSummary;
+        if let Decision::Refuse(_) = decide(&self.asker(who), deed, &known, plea, self.now(), &self.bounds) {
+            return Ok(Vec::new());
+        }
+        let mut line = self.line(who, "record.ask-elsewhere", id, Outcome::Done);
+        line.patient = Some(*patient);
+        line.ground = plea.ground.kind().word().to_owned();
+        line.reason = reasons(plea);
+        let written = self.write(line).await?;
+        let opened = self.opened_by(who, plea, written.id());
+        Ok(self.hub.ask_elsewhere(patient, opened, ANSWER_WITHIN).await)
+    }
+
+    fn opened_by(&self, who: &Viewer, plea: &Plea, line: LineId) -> Opened {
+        let roles: Vec<&str> = who.roles.iter().map(|role| role.name()).collect();
+        self.hub.opened(&who.user, &who.name, &roles.join(","), plea.ground.kind().word(), line)
     }
 
     fn asker(&self, who: &Viewer) -> Asker {

@@ -127,9 +127,15 @@ fn why_empty(shown: &Shown) -> String {
         .map(|notice| notice.system.as_str())
         .collect();
     let excluded = shown.record.notices.iter().any(|notice| notice.code.contains("confidential"));
+    let alone = shown.record.notices.iter().any(|notice| {
+        notice.code == "elsewhere" && ["offline", "silent", "unsaid"].contains(&notice.text.as_str())
+    });
     let mut why = "No linked system has sent anything here.".to_owned();
     if !silent.is_empty() {
         why = format!("{} did not answer: this may be missing.", silent.join(", "));
+    }
+    if alone {
+        why.push_str(" Other hubs were not asked just now, and may hold more.");
     }
     if excluded {
         why.push_str(" Items were left out at their source as confidential.");
@@ -352,10 +358,35 @@ fn withheld(why: Withheld, count: usize) -> String {
     format!("{count} items: {}", why.text())
 }
 
+/// How complete what other hubs hold is.
+fn elsewhere(text: &str) -> String {
+    match text.split_once(' ') {
+        Some(("as-at", at)) => format!("Other hubs: all that they had sent by {}.", moment(at)),
+        Some(("omitted", count)) => {
+            format!("Other hubs: {count} items are left out, for they are too long or too many: ask there.")
+        }
+        Some(("sealed", count)) => {
+            format!("Other hubs: {count} messages are sealed where they are, and not shown here.")
+        }
+        _ if text == "offline" => {
+            "The centre cannot be reached: of other hubs only what is kept here is shown. \
+            What they have received since may be missing."
+                .to_owned()
+        }
+        _ if text == "silent" => {
+            "The centre did not answer in time: of other hubs only what is kept here is shown. \
+            Look again in a moment."
+                .to_owned()
+        }
+        _ => "Other hubs could not be asked: what they hold may be missing here.".to_owned(),
+    }
+}
+
 fn words(notice: &Notice) -> String {
     let system = if notice.system.is_empty() { "The hub" } else { notice.system.as_str() };
     match notice.code.as_str() {
         "as-at" => format!("{system}: as it was when it answered, {}.", moment(&notice.text)),
+        "elsewhere" => elsewhere(&notice.text),
         "not-answered" => format!("{system} did not answer: what it holds may be missing here."),
         "incomplete" => format!("{system}: {}.", notice.text),
         "not-linked" => format!(

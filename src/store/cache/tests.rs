@@ -1,9 +1,12 @@
 //! The cache against its policy: off by default, gone in time, told by no file name.
 
-use super::*;
+use super::{
+    super::ending::{BEHIND_MAX, parse_name},
+    *,
+};
 use crate::{
     domain::record::{FieldChange, Identifier, ItemChange, ItemKind},
-    sys::sim_disk::SimulatedDisk,
+    sys::{disk::replace_file, sim_disk::SimulatedDisk},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -189,8 +192,8 @@ fn neither_names_nor_debug_tell_who_it_is_about() {
     }
     let other = open(&SimulatedDisk::default(), Some(policy(CacheFor::AllAsked)), at(0));
     assert_ne!(
-        other.name(&number(0), "emis"),
-        cache.name(&number(0), "emis"),
+        other.files.name(&number(0), "emis"),
+        cache.files.name(&number(0), "emis"),
         "another hub names it otherwise"
     );
 }

@@ -192,7 +192,10 @@ fn report(document: &ClinicalDocument, items: &mut Vec<ItemChange>) {
         key,
         part_of: document.set_id.clone(),
         withdrawn: false,
-        fields,
+        fields: fields
+            .into_iter()
+            .chain(set([("confidentiality", document.confidentiality.clone())]))
+            .collect(),
     };
     let letter = said(
         document,

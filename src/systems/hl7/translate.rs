@@ -1,5 +1,6 @@
 //! From HL7 v2 to the hub's own terms: ADT, SIU and ORU^R01.
 
+mod clinical;
 mod encounter;
 mod events;
 mod patient;
@@ -97,7 +98,10 @@ impl<'a> Reading<'_, 'a> {
         let merged = if self.header.trigger == "A40" { self.merged() } else { Vec::new() };
         let mut items = vec![self.demographics(pid)];
         match self.header.kind.as_str() {
-            "ADT" => items.extend(self.encounter()),
+            "ADT" => {
+                items.extend(self.encounter());
+                items.extend(self.clinical());
+            }
             "SIU" => items.extend(self.appointment()),
             _ => items.extend(self.results()),
         }

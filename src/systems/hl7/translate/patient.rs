@@ -82,6 +82,7 @@ impl<'a> Reading<'_, 'a> {
             item.fields.extend(self.status_beside_the_number(pid));
         }
         item.fields.extend(self.practice());
+        item.fields.extend(self.protection());
         item
     }
 
@@ -99,6 +100,15 @@ impl<'a> Reading<'_, 'a> {
             "\"\"" => Some((name, FieldChange::Delete)),
             _ => set(name, found),
         })
+    }
+
+    /// PD1-12, protection indicator: whoever has it is not shown where they live, as PDS has it with `R`.
+    fn protection(&self) -> Option<(&'static str, FieldChange)> {
+        match self.message.segment("PD1")?.field(12).bytes() {
+            b"Y" => Some(("confidentiality", FieldChange::Set("R".to_owned()))),
+            b"N" | b"\"\"" => Some(("confidentiality", FieldChange::Delete)),
+            _ => None,
+        }
     }
 
     /// PD1-3: the practice's code as its number (XON.3, or XON.10 from v2.5), or as its name where it is one.

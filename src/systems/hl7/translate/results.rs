@@ -115,8 +115,8 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
-    /// OBX-3.3, and every coding where there are two.
-    fn coding(&self, code: &Field<'a>) -> Vec<(&'static str, FieldChange)> {
+    /// The third component of a coded element, and every coding where there are two.
+    pub(super) fn coding(&self, code: &Field<'a>) -> Vec<(&'static str, FieldChange)> {
         let system = |component: Component<'a>| match component.bytes().to_ascii_uppercase().as_slice() {
             b"SCT" | b"SNOMED-CT" | b"SNM3" => "snomed-ct".to_owned(),
             b"LN" | b"LOINC" => "loinc".to_owned(),
@@ -166,7 +166,7 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// A field of text, each repetition a line.
-    fn lines(&self, field: &Field<'a>) -> String {
+    pub(super) fn lines(&self, field: &Field<'a>) -> String {
         field.repetitions().map(|line| self.text(line.bytes())).collect::<Vec<_>>().join("\n")
     }
 }

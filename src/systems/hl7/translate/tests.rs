@@ -276,3 +276,36 @@ fn a_scanned_letter_in_a_report_is_a_document() {
     assert_eq!((of("title"), of("media_type")), (set_to("Discharge letter"), set_to("application/pdf")));
     assert_eq!((of("encoding"), of("content")), (set_to("base64"), set_to("QUJD")));
 }
+
+#[test]
+fn allergies_and_diagnoses_are_listed_and_what_is_confidential_is_marked() {
+    let body = format!(
+        "{PID}\rPD1||||||||||||Y\rPV1|1|I|||||||||||||||||V9\r\
+         AL1|1|DA|91936005^Allergy to penicillin^SCT|SV|Rash~Wheeze|20190401\rAL1|2|FA\r\
+         DG1|1||I10^Essential hypertension^I10||20260104|W||||||||||J7||Y\rDG1|2|||Sprain of ankle||F"
+    );
+    let event = event(&message("ADT^A01^ADT_A01", &body)).unwrap();
+    let of = |kind| event.items.iter().filter(move |item| item.kind == kind).collect::<Vec<_>>();
+    let set = |text: &str| FieldChange::Set(text.to_owned());
+    let allergies = of(ItemKind::Allergy);
+    assert_eq!(allergies.len(), 1);
+    assert_eq!(allergies[0].key, "AL1|91936005");
+    for field in [
+        ("name", set("Allergy to penicillin")),
+        ("code_system", set("snomed-ct")),
+        ("category", set("medication")),
+        ("severity", set("severe")),
+        ("reaction", set("Rash\nWheeze")),
+        ("onset", set("2019-04-01")),
+    ] {
+        assert!(allergies[0].fields.contains(&field), "{}", field.0);
+    }
+    let problems = of(ItemKind::Problem);
+    let keys: Vec<&str> = problems.iter().map(|item| item.key.as_str()).collect();
+    assert_eq!(keys, ["DG1|V9|I10", "DG1|V9|Sprain of ankle"]);
+    assert!(problems[0].fields.contains(&("confidentiality", set("R"))));
+    assert!(problems[0].fields.contains(&("clinician", set("J7"))));
+    assert!(!problems[1].fields.iter().any(|(name, _)| *name == "confidentiality"));
+    assert!(of(ItemKind::Demographics)[0].fields.contains(&("confidentiality", set("R"))));
+    assert_eq!(event.faults, ["entry-without-code-or-words"]);
+}

@@ -2,6 +2,7 @@
 
 pub mod codes;
 pub mod derive;
+pub mod document;
 pub mod funnel;
 pub mod maps;
 pub mod privacy;

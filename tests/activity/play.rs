@@ -120,7 +120,7 @@ impl Player {
                 Taken::Closed(months) => {
                     for month in months {
                         self.reopened += 1;
-                        self.ledger.reopen(self.shelves.remove(&month).unwrap());
+                        self.ledger.reopen(self.shelves.remove(&month).unwrap()).unwrap();
                     }
                 }
             }
@@ -143,7 +143,7 @@ impl Player {
         let kept = serde_json::from_str(&serde_json::to_string(&self.ledger.kept()).unwrap()).unwrap();
         let open: Vec<Evidence> = self.ledger.statements().collect();
         let limits = Limits { statements_max: 10_000_000, ..Limits::default() };
-        self.ledger = Ledger::restore(Arc::clone(&self.maps), limits, kept, open);
+        self.ledger = Ledger::restore(Arc::clone(&self.maps), limits, kept, open).unwrap();
         self.funnel = serde_json::from_str(&serde_json::to_string(&self.funnel).unwrap()).unwrap();
     }
 
@@ -164,7 +164,7 @@ impl Player {
 
     fn open_all(&mut self) {
         for shelf in std::mem::take(&mut self.shelves).into_values() {
-            self.ledger.reopen(shelf);
+            self.ledger.reopen(shelf).unwrap();
         }
     }
 }

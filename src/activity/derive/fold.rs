@@ -203,6 +203,9 @@ struct Say<T> {
     by: usize,
 }
 
+/// Who says it: a hub, and a system there.
+type Source<'a> = (&'a HubId, &'a str);
+
 /// What systems say of one contact.
 struct Says<'a> {
     all: &'a [&'a Statement],
@@ -261,7 +264,7 @@ impl<'a> Says<'a> {
     }
 
     fn state(&mut self) -> Decided<State> {
-        let mut by_source: BTreeMap<(&HubId, &str), (Option<Say<State>>, usize)> = BTreeMap::new();
+        let mut by_source: BTreeMap<Source<'_>, (Option<Say<State>>, usize)> = BTreeMap::new();
         for (place, statement) in self.standing() {
             let source = (&statement.evidence.id.hub, &*statement.evidence.id.system);
             let (verdict, last) = by_source.entry(source).or_insert((None, place));

@@ -74,6 +74,15 @@ pub enum Taken {
     Closed(BTreeSet<Month>),
 }
 
+/// A statement that was not taken.
+#[derive(Debug)]
+pub struct Left {
+    /// Which.
+    pub statement: Evidence,
+    /// The months to open for it, or why it cannot be taken at all.
+    pub why: Result<BTreeSet<Month>, Refused>,
+}
+
 /// How a contact differs from before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -119,33 +128,36 @@ enum Absorbed {
 impl Ledger {
     /// An empty ledger.
     pub fn new(maps: Arc<Maps>, limits: Limits) -> Self {
-        Self::restore(maps, limits, Kept::default(), std::iter::empty())
+        Self {
+            maps,
+            limits,
+            people: People::default(),
+            bundles: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::new(),
+            shelves: BTreeMap::new(),
+            pins: Pins::new(),
+            statements: 0,
+        }
     }
 
     /// A ledger as it was: what was [kept](Self::kept), and its [open statements](Self::statements). With other maps, the
     /// contacts are what these maps make of the same statements.
+    ///
+    /// # Errors
+    /// With lower limits than it had, what it holds may be too much.
     pub fn restore(
         maps: Arc<Maps>,
         limits: Limits,
         kept: Kept,
         statements: impl IntoIterator<Item = Evidence>,
-    ) -> Self {
+    ) -> Result<Self, Refused> {
         let Kept { people, shelves, pins } = kept;
-        let mut ledger = Self {
-            maps,
-            limits,
-            people,
-            bundles: Vec::new(),
-            free: Vec::new(),
-            index: HashMap::new(),
-            shelves,
-            pins,
-            statements: 0,
-        };
+        let mut ledger = Self { people, shelves, pins, ..Self::new(maps, limits) };
         for statement in statements {
-            ledger.put_back(statement);
+            ledger.put_back(statement)?;
         }
-        ledger
+        Ok(ledger)
     }
 
     /// What to keep over a restart besides the statements.
@@ -155,7 +167,7 @@ impl Ledger {
 
     /// Every open statement, one by one.
     pub fn statements(&self) -> impl Iterator<Item = Evidence> + '_ {
-        self.bundles.iter().flat_map(|bundle| unpack_bundle(bundle))
+        self.bundles.iter().flat_map(unpack_bundle)
     }
 
     /// How many statements are open.
@@ -182,16 +194,13 @@ impl Ledger {
     }
 
     /// Takes many statements, and tells what differs once they are all taken. The others, with why, come back.
-    pub fn take_all(
-        &mut self,
-        statements: impl IntoIterator<Item = Evidence>,
-    ) -> (Vec<Change>, Vec<(Evidence, Result<BTreeSet<Month>, Refused>)>) {
+    pub fn take_all(&mut self, statements: impl IntoIterator<Item = Evidence>) -> (Vec<Change>, Vec<Left>) {
         let mut work = Work::default();
         let mut left = Vec::new();
         for statement in statements {
             match self.absorb(statement.clone(), &mut work, true) {
-                Ok(Absorbed::Closed(months)) => left.push((statement, Ok(months))),
-                Err(refused) => left.push((statement, Err(refused))),
+                Ok(Absorbed::Closed(months)) => left.push(Left { statement, why: Ok(months) }),
+                Err(refused) => left.push(Left { statement, why: Err(refused) }),
                 Ok(Absorbed::New | Absorbed::Repeated) => {}
             }
         }
@@ -263,13 +272,17 @@ impl Ledger {
     }
 
     /// Opens a month again, all that was put away with it. Its contacts are what they were.
-    pub fn reopen(&mut self, shelf: Shelf) {
+    ///
+    /// # Errors
+    /// There is no room, and nothing has changed: put another month away first.
+    pub fn reopen(&mut self, shelf: Shelf) -> Result<(), Refused> {
+        if self.limits.statements_max < self.statements + shelf.statements().count() {
+            return Err(Refused::Full(self.limits.statements_max));
+        }
         self.shelves.remove(&shelf.month);
         self.people.reopened(shelf.month);
         self.pins.extend(shelf.pins.clone());
-        for statement in shelf.statements() {
-            self.put_back(statement);
-        }
+        shelf.statements().try_for_each(|statement| self.put_back(statement))
     }
 
     /// Months that are put away.
@@ -290,10 +303,8 @@ impl Ledger {
         if last == Some(month) { Some(statements) } else { None }
     }
 
-    fn put_back(&mut self, statement: Evidence) {
-        let mut work = Work::default();
-        // It was taken before, so it is not refused now.
-        let _ = self.absorb(statement, &mut work, false);
+    fn put_back(&mut self, statement: Evidence) -> Result<(), Refused> {
+        self.absorb(statement, &mut Work::default(), false).map(drop)
     }
 
     /// Takes a statement into its bundle; `work` gets the contacts of all bundles that it bears on, as they were.
@@ -435,9 +446,7 @@ impl Ledger {
 
     /// Notes a bundle's contacts as they are, before it is changed.
     fn remember(&self, bundle: u32, work: &mut Work) {
-        if !work.before.contains_key(&bundle) {
-            work.before.insert(bundle, self.contacts_of(bundle));
-        }
+        work.before.entry(bundle).or_insert_with(|| self.contacts_of(bundle));
     }
 
     /// What differs from what was noted.

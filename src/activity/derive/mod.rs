@@ -25,5 +25,5 @@ mod tests;
 
 pub use fold::{PRECEDENCE, Pin, Pins};
 pub use group::{ECHO_MILLISECONDS, MATCHING, MatchingRule};
-pub use ledger::{Change, Ledger, Limits, Refused, Taken};
+pub use ledger::{Change, Ledger, Left, Limits, Refused, Taken};
 pub use shelf::{Kept, Shelf};

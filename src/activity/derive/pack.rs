@@ -52,11 +52,14 @@ pub(super) fn unpack(bytes: &[u8]) -> Vec<Evidence> {
 }
 
 fn number(into: &mut Vec<u8>, mut value: u64) {
-    while 0x80 <= value {
-        into.push((value & 0x7F) as u8 | 0x80);
+    loop {
+        let low = u8::try_from(value & 0x7F).unwrap_or_default();
         value >>= 7;
+        if value == 0 {
+            return into.push(low);
+        }
+        into.push(low | 0x80);
     }
-    into.push(value as u8);
 }
 
 const fn zigzag(value: i64) -> u64 {

@@ -127,7 +127,7 @@ proptest! {
         let kept = serde_json::to_string(&before.kept()).unwrap();
         let open: Vec<Evidence> = before.statements().collect();
         let kept = serde_json::from_str(&kept).unwrap();
-        let mut after = Ledger::restore(maps(), Limits::default(), kept, open);
+        let mut after = Ledger::restore(maps(), Limits::default(), kept, open).unwrap();
         same(&before, &after)?;
         for place in second {
             let _ = after.take(statements[*place].clone()).unwrap();
@@ -144,7 +144,7 @@ proptest! {
         for place in order {
             while let Taken::Closed(wanted) = ledger.take(statements[place].clone()).unwrap() {
                 for month in wanted {
-                    ledger.reopen(shelves.remove(&month).expect("it is on a shelf"));
+                    ledger.reopen(shelves.remove(&month).expect("it is on a shelf")).unwrap();
                 }
             }
             for month in months {
@@ -156,7 +156,7 @@ proptest! {
             }
         }
         for shelf in shelves.into_values() {
-            ledger.reopen(shelf);
+            ledger.reopen(shelf).unwrap();
         }
         same(&straight, &ledger)?;
     }

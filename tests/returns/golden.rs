@@ -55,6 +55,22 @@ fn nothing_of_whoever_is_withheld_or_sealed_is_in_any_file() {
 }
 
 #[test]
+fn what_never_took_place_has_no_procedure_and_what_is_to_come_no_outcome() {
+    let mut office = Office::new();
+    let mut all = contacts::outpatients();
+    all.swap(0, 1);
+    all[0].0.state = polygate::domain::contact::State::DidNotAttend;
+    office.build(ReturnKind::Outpatient, "2026-05", &all[..1]);
+    office.build(ReturnKind::Outpatient, "2026-06", &all);
+    let missed = office.text("cds-6.2-outpatient_2026-05_v001.xml");
+    assert!(missed.contains(">3</ns:AttendedOrDidNotAttendCode>") && !missed.contains("Procedure"));
+    let to_come = office.text("cds-6.2-outpatient_2026-06_v001.xml");
+    assert!(
+        to_come.contains(">0</ns:AttendedOrDidNotAttendCode>") && !to_come.contains("OutcomeOfAttendance")
+    );
+}
+
+#[test]
 fn emergency_care() {
     let mut office = Office::new();
     let built = office.build(ReturnKind::EmergencyCare, "2026-05", &contacts::walk_ins());

@@ -67,7 +67,6 @@ pub fn contact(number: u32) -> Contact {
         canceller_unsaid: false,
         arrived: true,
         result_only: false,
-        canceller_unsaid: false,
         service: "podiatry".parse().ok(),
         slot_type: SlotType { clinic: "FOOT1".into(), slot: "NEW".into() },
         owner: "rio".into(),

@@ -211,7 +211,7 @@ mod tests {
     fn no_cell_is_a_formula() {
         assert_eq!(
             line(&["=1+1", "-5", "@x", "\t=1", "a,b", "6\"", "SW1A 1AA", ""]),
-            concat!("\"'=1+1\",\"'-5\",\"'@x\",\"' =1\",\"a,b\",\"6\"\"\",SW1A 1AA,\r\n")
+            "\"'=1+1\",\"'-5\",\"'@x\",\"' =1\",\"a,b\",\"6\"\"\",SW1A 1AA,\r\n"
         );
     }
 
@@ -223,9 +223,7 @@ mod tests {
             let row = line(&cells.iter().map(String::as_str).collect::<Vec<_>>());
             prop_assert_eq!(row.matches('\n').count(), 1);
             text.push_str(&row);
-            let columns: &[&'static str] = &["c0", "c1", "c2", "c3", "c4"];
             let back = rows(&text).unwrap();
-            let _ = columns;
             let expected: Vec<String> = cells
                 .iter()
                 .map(|cell| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
@@ -241,7 +239,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&bytes, &["a"]);
+            let rows = read(&bytes, &["a"]).map(|rows| rows.len()).unwrap_or_default();
+            prop_assert!(rows <= bytes.len());
         }
     }
 }

@@ -99,7 +99,7 @@ pub enum Disposition {
 
 /// The sums of a built return.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Totals {
     /// Contacts that were put in.
     pub taken: u64,

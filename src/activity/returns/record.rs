@@ -10,7 +10,7 @@ use crate::{
         maps::ServiceProfile,
     },
     domain::{
-        contact::{Code, Contact, ContactKind, Decided, NumberStatus},
+        contact::{Code, Contact, ContactKind, Decided, NumberStatus, State},
         time::Timestamp,
     },
 };
@@ -137,9 +137,12 @@ impl Record {
         self.emergency(contact);
         self.contract(contact, settings);
         let facts = &contact.facts;
-        let lists = [&facts.diagnoses, &facts.procedures, &facts.investigations];
-        for (codes, fact) in self.codes.iter_mut().zip(lists) {
-            codes.extend(fact.iter().flat_map(|fact| fact.value.iter().copied()));
+        // Nothing was done where nobody was seen, whatever somebody entered.
+        if contact.state == State::Attended {
+            let lists = [&facts.diagnoses, &facts.procedures, &facts.investigations];
+            for (codes, fact) in self.codes.iter_mut().zip(lists) {
+                codes.extend(fact.iter().flat_map(|fact| fact.value.iter().copied()));
+            }
         }
         if self.identity == Identity::Withheld {
             self.withhold();
@@ -238,7 +241,9 @@ impl Record {
         self.set(Item::ConsultationType, code(first.code_6_3));
         self.set(Item::Medium, code(medium.code_6_2));
         self.set(Item::Mechanism, code(medium.code_6_3));
-        self.set(Item::Outcome, facts.outcome.map_or("", |fact| derived::outcome(fact.value)));
+        // An appointment that is still to come has no outcome.
+        let outcome = facts.outcome.filter(|_| contact.state != State::Outstanding);
+        self.set(Item::Outcome, outcome.map_or("", |fact| derived::outcome(fact.value)));
         self.date(Item::AppointmentDate, Some(contact.day));
         self.time(Item::AppointmentTime, contact.start);
         let minutes = facts.duration_minutes.map(|fact| fact.value.to_string());

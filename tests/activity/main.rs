@@ -2,7 +2,7 @@
 //!
 //! `POLYGATE_YEAR=1000000 POLYGATE_SEED=7 cargo nextest run --release --test activity year` plays a year of a million
 //! contacts; without the variables it is 20,000, of one seed.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test tells by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod faults;
 mod play;

@@ -95,14 +95,14 @@ fn a_contact_that_does_not_add_up_is_named() {
 
 #[test]
 fn missed_is_what_the_page_says_it_is() {
-    let mut cell = Cell::default();
-    cell.booked = Outcomes {
+    let booked = Outcomes {
         attended: 90,
         did_not_attend: 8,
         not_seen: 2,
         cancelled_by_patient: 50,
         ..Outcomes::default()
     };
+    let cell = Cell { booked, ..Cell::default() };
     assert_eq!(cell.missed_per_thousand(), Some(100));
     assert_eq!(Cell::default().missed_per_thousand(), None);
 }

@@ -518,8 +518,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value() {
-        let mut facts = Facts::default();
-        facts.postcode = "SW1A 1AA".parse().ok();
+        let facts = Facts { postcode: "SW1A 1AA".parse().ok(), ..Facts::default() };
         assert_eq!(format!("{facts:?}"), "Facts(1 stated)");
     }
 }

@@ -9,9 +9,10 @@ use crate::{
 };
 
 /// Those who may sign in at each hub: user, name, role.
-pub(super) const STAFF: [(&str, &str, Role); 3] = [
+pub(super) const STAFF: [(&str, &str, Role); 4] = [
     ("reception", "Rowan Example", Role::Reception),
     ("clinician", "Amara Example", Role::Clinician),
+    ("analyst", "Noor Example", Role::Analyst),
     ("administrator", "Alex Example", Role::Administrator),
 ];
 /// Everybody's password: it opens nothing but invented people's appointments, on loopback, until the demonstration ends.

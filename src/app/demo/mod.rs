@@ -1,5 +1,6 @@
 //! The demonstration: a whole polysystem on loopback, in one process, with a switch that cuts the WAN.
 
+mod counted;
 mod desk;
 mod files;
 mod practices;
@@ -208,6 +209,7 @@ impl Polysystem {
             text.push_str(&polysystem.practices.read().await.config(ods, &polysystem.directory)?);
             text.push_str(&systems.config());
             text.push_str(desk::services(polysystem.hubs.len()));
+            text.push_str(counted::counted(polysystem.hubs.len()));
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             let running = RunningHub::start(&HubConfig::load(&path)?).await?;
             running.hub.set_wan_switch(Arc::clone(&relay));

@@ -86,6 +86,7 @@ impl Keep {
             statements.extend(some);
         }
         let ledger = Ledger::restore(Arc::clone(maps), Limits::default(), manifest.kept, statements);
+        let ledger = ledger.map_err(|refused| io::Error::other(refused.to_string()))?;
         let (segment, offset) = manifest.position;
         Ok(Some((ledger, Position { segment, offset })))
     }

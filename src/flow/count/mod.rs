@@ -310,7 +310,7 @@ impl Inner {
         for month in months {
             if let Some(shelf) = self.keep.shelf(*month)? {
                 tracing::info!(%month, "a month is opened again");
-                self.ledger.reopen(shelf);
+                self.ledger.reopen(shelf).map_err(|refused| io::Error::other(refused.to_string()))?;
             }
         }
         Ok(())

@@ -203,6 +203,10 @@ impl Books {
         now: Timestamp,
     ) -> Result<(), BookError> {
         self.shelf.submitted(month, kind, version, now)?;
+        // What was rejected is on its way once more, and not answered yet.
+        let sent = self.holding(kind)?.records;
+        self.answered.retain(|id, said| !matches!(said, Acceptance::Rejected(_)) || !sent.contains_key(id));
+        self.write_answered()?;
         Ok(self.write(BUILDS, &self.shelf)?)
     }
 
@@ -216,9 +220,13 @@ impl Books {
         let settings = terms.settings.as_ref().ok_or(BookError::NoSettings)?;
         let answers = Answers::read(report, settings.provider, &self.holding(kind)?)?;
         self.answered.extend(answers.answers.iter().map(|(id, said)| (*id, said.clone())));
-        let contacts = self.answered.iter().map(|(id, said)| (*id, said.clone())).collect();
-        self.write(ANSWERED, &Answered { contacts })?;
+        self.write_answered()?;
         Ok(answers)
+    }
+
+    fn write_answered(&self) -> io::Result<()> {
+        let contacts = self.answered.iter().map(|(id, said)| (*id, said.clone())).collect();
+        self.write(ANSWERED, &Answered { contacts })
     }
 
     fn json<T: for<'de> Deserialize<'de>>(&self, name: &str) -> io::Result<Option<T>> {

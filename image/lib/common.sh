@@ -1,10 +1,15 @@
 # shellcheck shell=bash
 # What every step of building the image shares: where things are, Debian's mirror, and running programs in a chroot.
 
+# Failures inside `$(…)` count too.
+shopt -s inherit_errexit
+
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # Chroots and packages are kept here between builds; nothing in it needs saving.
 CACHE=${POLYGATE_IMAGE_CACHE:-$REPOSITORY/target/image-cache}
 SUITE=trixie
+# What is cached serves many commits, so it has a date of its own: 1 January 2026.
+CACHED_DATE=1767225600
 
 say() { printf 'image: %s\n' "$*" >&2; }
 
@@ -20,7 +25,7 @@ source_date() {
     if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then
         echo "$SOURCE_DATE_EPOCH"
     else
-        git -C "$REPOSITORY" log -1 --format=%ct 2>/dev/null || echo 1767225600
+        git -C "$REPOSITORY" log -1 --format=%ct 2>/dev/null || echo "$CACHED_DATE"
     fi
 }
 
@@ -61,7 +66,7 @@ in_chroot() {
             mount --bind "${1%%:*}" "$root/${1#*:}"
             shift
         done
-        [ ! -e "$root/etc/apt" ] || cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+        [ ! -e "$root/etc/apt" ] || cp -L --remove-destination /etc/resolv.conf /etc/hosts "$root/etc/"
         exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
             DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-}" "$@"
     ' in_chroot "$root" "${#binds[@]}" "${binds[@]}" "$@"

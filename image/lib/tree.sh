@@ -4,11 +4,10 @@
 # architecture DEBIAN: the chroot of the system's packages for an architecture, cached.
 base_tree() {
     local architecture=$1 list=$REPOSITORY/image/packages.root root
-    root=$CACHE/base-$architecture-$(cache_key "$(packages "$list")" "$SOURCE_DATE_EPOCH")
+    root=$CACHE/base-$architecture-$(cache_key "$(packages "$list")")
     if [ ! -e "$root/.complete" ]; then
         say "installing the system's packages for $architecture"
-        debian_tree "$root" "$(packages "$list")" --architectures="$architecture" >"$CACHE/base.log" 2>&1 ||
-            fail "the system's packages could not be installed: $(tail -3 "$CACHE/base.log")"
+        debian_tree "$root" "$(packages "$list")" --architectures="$architecture" >"$CACHE/base.log" 2>&1
         touch "$root/.complete"
     fi
     echo "$root"
@@ -18,14 +17,13 @@ base_tree() {
 kernel_tree() {
     local base=$1 root
     root=$CACHE/kernel-$BOARD_ARCHITECTURE-$(cache_key "$base" "$BOARD_KERNEL" \
-        "$(packages "$REPOSITORY/image/packages.initrd")" "$(cat "$BOARD_FOLDER/initrd.modules" "$REPOSITORY/image/initrd.conf" \
-            "$REPOSITORY/image/lib/tree.sh")")
+        "$(packages "$REPOSITORY/image/packages.initrd")" "$(cat "$BOARD_FOLDER/initrd.modules" "$REPOSITORY/image/initrd.conf")")
     if [ ! -e "$root/.complete" ]; then
         say "installing the kernel and making the initial RAM disk"
         rm -rf "$root"
         cp -a "$base" "$root"
-        install_kernel "$root" >"$CACHE/kernel.log" 2>&1 ||
-            fail "kernel and initial RAM disk could not be made: $(tail -3 "$CACHE/kernel.log")"
+        rm "$root/.complete"
+        install_kernel "$root" >"$CACHE/kernel.log" 2>&1
         touch "$root/.complete"
     fi
     echo "$root"
@@ -38,10 +36,29 @@ install_kernel() {
     in_chroot "$root" -- env INITRD=No apt-get install -qq -y --no-install-recommends "$BOARD_KERNEL" \
         "${builders[@]}"
     release=$(kernel_release "$root")
-    cp "$root/boot/vmlinuz-$release" "$root/vmlinuz"
+    cp --remove-destination "$root/boot/vmlinuz-$release" "$root/vmlinuz"
     install -Dm644 "$REPOSITORY/image/initrd.conf" "$root/etc/dracut.conf.d/polygate.conf"
     printf 'drivers=" %s "\n' "$(module_list "$BOARD_FOLDER/initrd.modules")" >"$root/etc/dracut.conf.d/board.conf"
-    in_chroot "$root" -- dracut --force --no-hostonly --reproducible --kver "$release" /initrd.img
+    SOURCE_DATE_EPOCH=$CACHED_DATE in_chroot "$root" -- dracut --force --no-hostonly --kver "$release" /initrd.whole
+    prune_initrd "$root"
+}
+
+# Dracut brings the TPM's command line tools, and what they speak to the world with; measuring needs neither.
+prune_initrd() {
+    # shellcheck disable=SC2016 # expanded inside
+    in_chroot "$1" -- bash -euc '
+        mkdir /initrd.tree && cd /initrd.tree
+        cpio -idm --quiet </initrd.whole
+        rm -f usr/bin/tpm2* usr/sbin/e2fsck usr/sbin/fsck* etc/udev/hwdb.bin usr/lib/udev/hwdb.bin
+        for library in tss2-fapi tss2-policy tss2-tcti-[^d] curl krb5 k5crypto ldap lber gssapi ssh2 ngtcp2 nghttp gnutls unistring \
+            p11-kit hogweed nettle gmp ssl rtmp psl sasl2 idn2 ext2fs; do
+            rm -f usr/lib/*-linux-gnu/lib$library[-.0-9]* usr/lib/*-linux-gnu/lib$library*.so*
+        done
+        find . -exec touch --no-dereference --date="@$1" {} +
+        find . -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0 |
+            zstd -q -19 -T2 -f -o /initrd.img
+        cd / && rm -rf /initrd.tree /initrd.whole
+    ' prune "$CACHED_DATE"
 }
 
 kernel_release() { basename "$(find "$1/usr/lib/modules" -mindepth 1 -maxdepth 1 -type d | head -1)"; }
@@ -79,12 +96,12 @@ prune_tree() {
 
 # Kernel modules the board names, by folder or name, and what they depend on.
 keep_modules() {
-    local kernel=$1 out=$2 release=$3 from=$1/usr/lib/modules/$3 into=$2/usr/lib/modules/$3
+    local out=$2 release=$3 from=$1/usr/lib/modules/$3 into=$2/usr/lib/modules/$3
     mkdir -p "$into"
     cp "$from"/modules.{order,builtin,builtin.modinfo} "$into/"
     python3 "$REPOSITORY/image/lib/modules.py" "$from/modules.dep" "$BOARD_FOLDER/root.modules" |
         tar -C "$from" -cf - --no-recursion -T - | tar -C "$into" -xf -
-    depmod -b "$out/usr" "$release" 2>/dev/null || depmod -b "$out" "$release"
+    in_chroot "$TOOLS" "$out:/mnt/tree" -- depmod -b /mnt/tree "$release"
 }
 
 install_polygate() {

@@ -92,14 +92,7 @@ class Machine:
 
     def _spawn(self, *arguments: str) -> None:
         log = (self.folder / "programs.log").open("ab")
-        script = 'mount --bind "$1" "$1"; mount --rbind /dev "$1/dev"; mount -t proc proc "$1/proc"; mount --bind "$2" "$1/mnt"; root=$1; shift 2; exec chroot "$root" "$@"'
-        self.processes.append(
-            subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
-                 "bash", "-euc", script, "machine", str(self.tools), str(self.folder), *arguments],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
+        self.processes.append(subprocess.Popen(self._command(*arguments), stdout=log, stderr=log, stdin=subprocess.DEVNULL))
 
     def insert(self, files: dict[str, bytes]) -> None:
         """A USB stick named POLYGATE with these files, from the next start on."""
@@ -107,12 +100,27 @@ class Machine:
         self.stick.unlink(missing_ok=True)
         with self.stick.open("wb") as image:
             image.truncate(32 << 20)
-        subprocess.run(["mkfs.vfat", "-n", "POLYGATE", str(self.stick)], check=True, stdout=subprocess.DEVNULL)
+        self.in_tools("mkfs.vfat", "-n", "POLYGATE", "/mnt/stick.img")
         for name, content in files.items():
-            subprocess.run(["mcopy", "-i", str(self.stick), "-", f"::{name}"], input=content, check=True)
+            (self.folder / "item").write_bytes(content)
+            self.in_tools("mcopy", "-i", "/mnt/stick.img", "/mnt/item", f"::{name}")
 
     def read_stick(self, name: str) -> bytes:
-        return subprocess.run(["mcopy", "-n", "-i", str(self.stick), f"::{name}", "-"], check=True, stdout=subprocess.PIPE).stdout
+        self.in_tools("mcopy", "-o", "-i", "/mnt/stick.img", f"::{name}", "/mnt/item")
+        return (self.folder / "item").read_bytes()
+
+    def in_tools(self, *arguments: str) -> None:
+        """Runs a program of the tools chroot to its end."""
+        subprocess.run(self._command(*arguments), check=True, stdout=subprocess.DEVNULL)
+
+    def _command(self, *arguments: str) -> list[str]:
+        """A program of the tools chroot, with this machine's folder as /mnt; its mounts end with it."""
+        script = (
+            'mount --bind "$1" "$1"; mount --rbind /dev "$1/dev"; mount -t proc proc "$1/proc"; mount --bind "$2" "$1/mnt"; '
+            'root=$1; shift 2; exec chroot "$root" "$@"'
+        )
+        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        return [*isolated, "bash", "-euc", script, "machine", str(self.tools), str(self.folder), *arguments]
 
     def console(self) -> str:
         path = self.folder / f"console-{self.boots}.log"

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # used by those who read this in
 # What every step of building the image shares: where things are, Debian's mirror, and running programs in a chroot.
 
 # Failures inside `$(…)` count too.

@@ -21,6 +21,9 @@ verified_root() {
     VERITY_UUID=$(uuid_of "${ROOT_HASH:32:32}")
 }
 
+# Signatures hold the time at which they were made: the image's own, so that it comes out the same again.
+signing_time() { date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S'; }
+
 # Arguments every board has: verified root or a reset; nothing waits for somebody at the console.
 command_line() {
     echo "ro roothash=$ROOT_HASH systemd.verity_root_options=panic-on-corruption panic=10 oops=panic" \
@@ -32,7 +35,8 @@ command_line() {
 unified_kernel() {
     local tree=$1 kernel=$2 out=$3
     shift 3
-    in_chroot "$TOOLS" "$tree:/mnt/tree" "$kernel:/mnt/kernel" "$out:/mnt/out" "$KEYS:/mnt/keys" -- ukify build \
+    in_chroot "$TOOLS" "$tree:/mnt/tree" "$kernel:/mnt/kernel" "$out:/mnt/out" "$KEYS:/mnt/keys" -- \
+        faketime -f "$(signing_time)" ukify build \
         --linux=/mnt/kernel/vmlinuz --initrd=/mnt/kernel/initrd.img --cmdline="$(command_line "$@")" \
         --os-release=@/mnt/tree/usr/lib/os-release --uname="$(kernel_release "$kernel")" \
         --stub="/mnt/kernel/usr/lib/systemd/boot/efi/$BOARD_STUB" --efi-arch="$BOARD_EFI_ARCHITECTURE" \
@@ -66,7 +70,7 @@ esp() {
     # shellcheck disable=SC2016 # expanded inside
     in_chroot "$TOOLS" "$out:/mnt/out" "$KEYS:/mnt/keys" "$KERNEL_TREE:/mnt/kernel" -- bash -euc '
         cd /mnt/out
-        sbsign --key /mnt/keys/secure-boot.key --cert /mnt/keys/secure-boot.crt --output loader.efi \
+        faketime -f "$4" sbsign --key /mnt/keys/secure-boot.key --cert /mnt/keys/secure-boot.crt --output loader.efi \
             "/mnt/kernel/usr/lib/systemd/boot/efi/$1" 2>/dev/null
         touch --date="@$SOURCE_DATE_EPOCH" loader.efi loader.conf uki.efi enrol/*
         mkfs.vfat -n ESP -F 32 -i 706F6C79 --invariant esp.img >/dev/null
@@ -76,13 +80,12 @@ esp() {
         mcopy -m -i esp.img loader.conf ::/loader/loader.conf
         mcopy -m -i esp.img enrol/* ::/loader/keys/polygate/
         mcopy -m -i esp.img uki.efi "::/EFI/Linux/polygate_$3.efi"
-    ' esp "$BOARD_LOADER" "$BOARD_LOADER_NAME" "$version"
+    ' esp "$BOARD_LOADER" "$BOARD_LOADER_NAME" "$version" "$(signing_time)"
 }
 
 # What sd-boot's menu enrols on a board in setup mode: PK, KEK and db, all of one key.
 enrolment() {
-    local out=$1 when
-    when=$(date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S')
+    local out=$1
     mkdir -p "$out/enrol"
     # shellcheck disable=SC2016 # expanded inside
     in_chroot "$TOOLS" "$out/enrol:/mnt/out" "$KEYS:/mnt/keys" -- bash -euc '
@@ -92,7 +95,7 @@ enrolment() {
             sign-efi-sig-list -t "$1" -c /mnt/keys/secure-boot.crt -k /mnt/keys/secure-boot.key "$name" list.esl "$name.auth"
         done
         rm list.esl
-    ' enrolment "$when" >/dev/null
+    ' enrolment "$(signing_time)" >/dev/null
 }
 
 # disk_image OUT VERSION FILE: ESP, the first slot filled, the second empty; the data partition is made at first boot.

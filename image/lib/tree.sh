@@ -83,7 +83,7 @@ root_tree() {
 
 prune_tree() {
     local out=$1
-    rm -rf "$out"/var/{lib/apt,cache,log,lib/dpkg/*-old} "$out"/boot/* "$out"/.complete "$out"/etc/{apt,hostname,resolv.conf}
+    rm -rf "$out"/var/{lib/apt,cache,log,lib/dpkg/*-old} "${out:?}"/boot/* "$out"/.complete "$out"/etc/{apt,hostname,resolv.conf}
     mkdir -p "$out"/var/{cache,log} "$out/usr/share/polygate"
     dpkg-query --admindir="$out/var/lib/dpkg" -W -f='${Package}\t${Version}\t${Architecture}\n' |
         LC_ALL=C sort >"$out/usr/share/polygate/packages"

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # used by those who read this in
 # What the box's scripts share: its state, its voice, and the boot loader's count.
 
 STATE=/var/lib/polygate-box
@@ -28,6 +29,7 @@ note() {
 # led off|on|timer|heartbeat: the board's status LED, where there is one.
 led() {
     local name
+    # shellcheck source=board/generic-x86_64/board.conf
     name=$(. /usr/lib/polygate/board.conf && echo "${BOARD_STATUS_LED:-}")
     [ -z "$name" ] || echo "$1" 2>/dev/null >"/sys/class/leds/$name/trigger" || true
 }

@@ -15,7 +15,7 @@ use crate::{
         contact::{
             About, CaseStatus, Cited, Conflict, Contact, ContactId, ContactKind, Decided, DecidedFacts,
             EvidenceId, FactName, FactValue, Facts, LocalId, Patient, Precedence, Punctuality, Reference,
-            Said, SaidKind, SlotType, State, local_date,
+            ReferenceKind, Said, SaidKind, SlotType, State, local_date,
         },
         ids::HubId,
         time::Timestamp,
@@ -63,6 +63,7 @@ pub(super) fn fold(statements: &[Statement], group: &Group, maps: &Maps, pins: &
     says.owner = profile
         .map(|profile| Arc::clone(&profile.system))
         .or(stated)
+        .or_else(|| keeper(&all))
         .unwrap_or_else(|| Arc::clone(&first.evidence.id.system));
 
     let state = says.state();
@@ -98,6 +99,15 @@ pub(super) fn fold(statements: &[Statement], group: &Group, maps: &Maps, pins: &
         evidence: all.iter().map(|statement| cited(statement)).collect(),
         conflicts,
     })
+}
+
+/// The system that seems to have it in its book where nobody has said which service it is: the first that gives it a
+/// name of its own, else the first that is not the desk, which books in others' books.
+fn keeper(all: &[&Statement]) -> Option<Arc<str>> {
+    let mut names = all.iter().flat_map(|statement| &statement.evidence.references);
+    let filler = names.find(|name| name.kind == ReferenceKind::Filler).map(|name| Arc::clone(&name.issuer));
+    let mut systems = all.iter().map(|statement| &statement.evidence.id.system);
+    filler.or_else(|| systems.find(|system| ***system != *EvidenceId::DESK).cloned())
 }
 
 /// Whether a cancellation is spoken of, and nobody says by whom.

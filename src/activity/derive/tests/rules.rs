@@ -195,6 +195,22 @@ fn the_desk_is_believed_before_a_system_that_does_not_own_the_slot() {
 }
 
 #[test]
+fn where_no_map_says_whose_it_is_the_system_that_named_it_is_believed_and_not_the_desk() {
+    let unmapped = |mut statement: Evidence| {
+        statement.slot_type.clinic = "X".into();
+        filler(statement, "A1")
+    };
+    let mut desk = say("hub", "1", Said::Booked, -2000);
+    desk.references = vec![reference(ReferenceKind::Filler, "rio", "A1")];
+    desk.slot_type.clinic = "X".into();
+    let mut moved = unmapped(say("rio", "2", Said::Moved, -1000));
+    moved.start = Some(at(24 * 60));
+    let contact = only(&taken([desk, unmapped(say("rio", "1", Said::Booked, -1990)), moved]));
+    assert_eq!((contact.service.clone(), contact.start), (None, Some(at(24 * 60))));
+    assert_eq!(contact.owner.as_ref(), "rio");
+}
+
+#[test]
 fn a_correction_by_the_same_system_counts_and_what_only_changes_words_does_not_undo_it() {
     let ledger = taken([
         filler(say("rio", "1", Said::Booked, -2000), "A1"),

@@ -281,6 +281,8 @@ async fn a_patients_entries_are_found_and_who_has_opened_their_record(home: &Hom
     assert_eq!(numbers(0, 1).await, [5], "the newest");
     assert_eq!(numbers(NOW.0 + 1, 10).await, [0; 0]);
     assert_eq!(store.of_patient("9990000026", Timestamp(0), 10).await.unwrap().len(), 0);
+    assert_eq!(store.hubs_of("9990000018").await.unwrap(), BTreeSet::from([hub("north")]));
+    assert_eq!(store.hubs_of("9990000026").await.unwrap(), BTreeSet::new());
     let opened = store.opened_since(NOW).await.unwrap();
     let one = &opened[0];
     assert_eq!((opened.len(), one.held.entry.seq, one.received), (1, 3, NOW));

@@ -190,7 +190,12 @@ impl RunningHub {
     /// What the portal is told of this hub: who may sign in, and their desk.
     pub(super) fn portal_options(&self, tls: bool) -> portal::Options {
         let hub = self.hub.identity().name.clone();
-        let staff = self.hub.accounts().map(|sign_in| portal::Staff { sign_in, hub, tls });
+        let staff = self.hub.accounts().map(|sign_in| portal::Staff {
+            sign_in,
+            hub,
+            tls,
+            links: Some(Arc::clone(&self.hub) as Arc<dyn Operate>),
+        });
         let desk = self.desk().map(|desk| portal::reception::Desk(Arc::new(desk)));
         portal::Options { names: Vec::new(), staff, desk, records: self.records.clone() }
     }

@@ -38,7 +38,9 @@ use super::{
     elsewhere::Elsewhere,
     link::Link,
     sign_in::SignIn,
-    status::{CentreStatus, Condition, HubStatus, LinkState, QueueStatus, RecentMessage, ViewStatus},
+    status::{
+        CentreStatus, Condition, HubStatus, LinkState, LinkStrip, QueueStatus, RecentMessage, ViewStatus,
+    },
 };
 
 /// Messages that could not be taken in: enough to see a pattern, not enough to fill the disk.
@@ -344,6 +346,26 @@ impl Hub {
             parked: self.parked.count(),
             quarantined: self.quarantine.count(),
             recent: self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
+        }
+    }
+
+    /// What everybody at work should know of the links. Reads memory alone.
+    pub fn link_strip(&self) -> LinkStrip {
+        let (state, since) = {
+            let centre = self.centre();
+            (centre.state, centre.since)
+        };
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let system = |link: &Arc<Link>| {
+            let status = link.status();
+            (status.name, status.state, status.since, status.last_message)
+        };
+        LinkStrip {
+            now: self.now(),
+            centre: state,
+            since,
+            queued: self.journal.shared().status().lanes.iter().map(|lane| lane.queued).sum(),
+            systems: links.iter().map(system).collect(),
         }
     }
 

@@ -28,7 +28,7 @@ use super::{
     book::{HeldSlots, Unlocking},
     count::Counting,
     sign_in::SignIn,
-    status::HubStatus,
+    status::{HubStatus, LinkStrip},
 };
 
 /// A hub, as its operators see it.
@@ -146,6 +146,11 @@ pub trait Operate: Send + Sync {
         None
     }
 
+    /// What everybody at work should know of the links; none where there are none. Does not block.
+    fn link_strip(&self) -> Option<LinkStrip> {
+        None
+    }
+
     /// Contacts as they are counted; none where nothing is.
     fn counting(&self) -> Option<Arc<Counting>> {
         None
@@ -163,6 +168,12 @@ pub trait Operate: Send + Sync {
     fn set_wan(&self, connected: bool) -> Result<(), OperateError> {
         let deed = if connected { "connecting the WAN" } else { "cutting the WAN" };
         Err(OperateError::NotAvailable(format!("{deed} is for the demonstration only")))
+    }
+}
+
+impl fmt::Debug for dyn Operate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Operate")
     }
 }
 

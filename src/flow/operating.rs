@@ -28,7 +28,7 @@ use super::{
     receive::{Quarantined, decode},
     send::{Parked, name_of},
     sign_in::SignIn,
-    status::{DeliveryStatus, HubStatus, LinkState},
+    status::{DeliveryStatus, HubStatus, LinkState, LinkStrip},
 };
 
 /// Read at once when looking for messages, in bytes and entries.
@@ -166,6 +166,10 @@ impl Operate for Hub {
 
     fn sign_in(&self) -> Option<&SignIn> {
         self.sign_in.get().map(AsRef::as_ref)
+    }
+
+    fn link_strip(&self) -> Option<LinkStrip> {
+        Some(Self::link_strip(self))
     }
 
     fn counting(&self) -> Option<Arc<Counting>> {

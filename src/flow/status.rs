@@ -191,6 +191,21 @@ pub struct CentreStatus {
     pub connections: u64,
 }
 
+/// What everybody at work should know of the hub's links, as it is known without looking at the disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LinkStrip {
+    /// When this was so.
+    pub now: Timestamp,
+    /// The link to the centre.
+    pub centre: LinkState,
+    /// Since when it is like that.
+    pub since: Timestamp,
+    /// Entries that wait for the centre.
+    pub queued: u64,
+    /// The local systems: name, state, since when, and when the newest message came.
+    pub systems: Vec<(String, LinkState, Timestamp, Option<Timestamp>)>,
+}
+
 /// What waits for the centre in one class.
 #[derive(Clone, Debug, Serialize)]
 pub struct QueueStatus {

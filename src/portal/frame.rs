@@ -2,7 +2,11 @@
 
 use crate::{access::role::Role, flow::sign_in::Visitor};
 
-use super::{assets, session::Signed};
+use super::{
+    assets,
+    session::Signed,
+    strip::{self, Strip},
+};
 
 /// A page in the navigation, and whose it is.
 struct Page {
@@ -60,6 +64,8 @@ pub(super) struct StaffFrame {
     /// What every form must carry as `csrf`.
     pub csrf: String,
     pub links: Vec<Link>,
+    /// How the hub's links are.
+    pub strip: Option<Strip>,
 }
 
 impl StaffFrame {
@@ -76,6 +82,7 @@ impl StaffFrame {
             person: visitor.name.clone(),
             roles: visitor.roles.iter().map(|role| role.title()).collect::<Vec<_>>().join(", "),
             csrf: visitor.csrf.clone(),
+            strip: signed.link_strip().map(|links| strip::of(&links)),
             links: pages
                 .map(|page| Link { path: page.path, label: page.label, current: is_at(path, page.path) })
                 .collect(),

@@ -14,6 +14,7 @@ pub mod reception;
 mod record;
 mod session;
 mod sign_in;
+mod strip;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -20,7 +20,11 @@ use crate::{
         role::Role,
         sessions::{KeptForm, Token, is_own_form},
     },
-    flow::sign_in::{SignIn, Visitor},
+    flow::{
+        operate::Operate,
+        sign_in::{SignIn, Visitor},
+        status::LinkStrip,
+    },
 };
 
 use super::{
@@ -50,6 +54,8 @@ pub struct Staff {
     pub hub: String,
     /// Whether browsers reach the portal over TLS.
     pub tls: bool,
+    /// Whose links are shown on every page; none if they are not.
+    pub links: Option<Arc<dyn Operate>>,
 }
 
 /// Someone who is signed in, as pages see them.
@@ -60,12 +66,19 @@ pub(super) struct Signed {
     /// The hub's name.
     pub hub: Arc<str>,
     token: Arc<str>,
+    links: Option<Arc<dyn Operate>>,
 }
 
 impl Signed {
     /// Someone whose session has just been opened.
     pub fn new(visitor: Visitor, door: &Door, token: &Token) -> Self {
-        Self { visitor, hub: Arc::clone(&door.hub), token: Arc::from(token.as_str()) }
+        let (hub, token) = (Arc::clone(&door.hub), Arc::from(token.as_str()));
+        Self { visitor, hub, token, links: door.links.clone() }
+    }
+
+    /// How the hub's links are.
+    pub fn link_strip(&self) -> Option<LinkStrip> {
+        self.links.as_ref().and_then(|links| links.link_strip())
     }
 
     /// The token by which the browser is known.
@@ -108,12 +121,14 @@ pub(super) struct Door {
     pub hub: Arc<str>,
     names: Arc<[String]>,
     tls: bool,
+    links: Option<Arc<dyn Operate>>,
 }
 
 impl Door {
     /// The guard; `names` are the host names under which forms are taken.
     pub fn new(staff: Staff, names: Arc<[String]>) -> Self {
-        Self { sign_in: staff.sign_in, hub: Arc::from(staff.hub), names, tls: staff.tls }
+        let Staff { sign_in, hub, tls, links } = staff;
+        Self { sign_in, hub: Arc::from(hub), names, tls, links }
     }
 
     /// The same pages, for those who meet the demand alone.
@@ -220,7 +235,8 @@ impl Guard {
         if visitor.must_change && matches!(self.demand, Demand::Settled | Demand::Roles(_)) {
             return turn("/account/password", &wanted);
         }
-        let signed = Signed { visitor, hub: Arc::clone(&self.door.hub), token };
+        let links = self.door.links.clone();
+        let signed = Signed { visitor, hub: Arc::clone(&self.door.hub), token, links };
         if let Demand::Roles(needed) = self.demand
             && !needed.iter().any(|role| signed.visitor.roles.contains(role))
         {

@@ -23,19 +23,19 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    const fn good(word: &'static str) -> Self {
+    pub(super) const fn good(word: &'static str) -> Self {
         Self { word, icon: "good", tone: "good" }
     }
 
-    const fn attention(word: &'static str) -> Self {
+    pub(super) const fn attention(word: &'static str) -> Self {
         Self { word, icon: "attention", tone: "attention" }
     }
 
-    const fn bad(word: &'static str) -> Self {
+    pub(super) const fn bad(word: &'static str) -> Self {
         Self { word, icon: "bad", tone: "bad" }
     }
 
-    const fn waiting(word: &'static str) -> Self {
+    pub(super) const fn waiting(word: &'static str) -> Self {
         Self { word, icon: "waiting", tone: "waiting" }
     }
 }

@@ -220,14 +220,19 @@ impl RecordDesk {
                 *hearer = Hearer::new(run, hearer.known, elapsed);
                 continue;
             }
-            let still = self.holdings.get(hub).is_some_and(|holdings| !holdings.is_empty());
-            let quiet = still && STILL_EVERY <= elapsed.saturating_sub(hearer.moved);
-            let waits = !hearer.todo.is_empty() || quiet || (hearer.begun && hearer.sent == 0);
+            let waits = !hearer.todo.is_empty() || hearer.must_hear(self.holdings.get(hub), elapsed);
             if hearer.begun && waits && hearer.sent - hearer.heard < UNHEARD_MAX {
                 ready.push(hub.clone());
             }
         }
         ready
+    }
+
+    /// Whether a hub is told even if there is nothing to tell: the first message of a run, and once a minute that all is
+    /// whole.
+    pub fn must_speak(&self, hub: &HubId, elapsed: Duration) -> bool {
+        let hearer = self.hearers.get(hub);
+        hearer.is_some_and(|hearer| hearer.must_hear(self.holdings.get(hub), elapsed))
     }
 
     /// The next thing to do for a hub.
@@ -309,6 +314,11 @@ impl Hearer {
         if self.heard < number {
             (self.heard, self.moved) = (number.min(self.sent), elapsed);
         }
+    }
+
+    fn must_hear(&self, holdings: Option<&BTreeMap<NhsNumber, Holding>>, elapsed: Duration) -> bool {
+        let holds = holdings.is_some_and(|holdings| !holdings.is_empty());
+        self.sent == 0 || (holds && STILL_EVERY <= elapsed.saturating_sub(self.moved))
     }
 
     fn put(&mut self, work: Work) {

@@ -7,6 +7,7 @@
 pub mod desk;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use tokio::{
 use crate::{
     codec::cbor,
     domain::{
-        elsewhere::{HELD_MAX_MS, OpenedElsewhere},
+        elsewhere::HELD_MAX_MS,
         entry::{Health, WIRE_VERSION},
         ids::HubId,
         nhs_number::NhsNumber,
@@ -61,6 +62,9 @@ pub struct Records {
     /// What it counts.
     pub metrics: Arc<Metrics>,
 }
+
+/// The hubs that have given something, by patient, for as long as one look takes.
+type Given = BTreeMap<NhsNumber, BTreeSet<HubId>>;
 
 /// What is known as long as a connection stands.
 struct Serving {
@@ -176,10 +180,10 @@ impl Records {
             serving.desk.begin(&hub, &opened, now);
         }
         serving.desk.looked(serving.following.whole_until(now));
-        let mut publications = Vec::new();
+        let (mut publications, mut given) = (Vec::new(), Given::new());
         for hub in serving.desk.ready(self.entropy.next_u64(), elapsed) {
             for _ in 0..MESSAGES_MAX {
-                let (parcel, more) = self.pack(&mut serving.desk, &hub).await?;
+                let (parcel, more) = self.pack(&mut serving.desk, &hub, &mut given).await?;
                 publications.extend(publication(&mut serving.desk, &hub, parcel, now, elapsed));
                 if !more || !serving.desk.ready(self.entropy.next_u64(), elapsed).contains(&hub) {
                     break;
@@ -202,7 +206,12 @@ impl Records {
     }
 
     /// Puts together the next message to a hub; and whether there is more.
-    async fn pack(&self, desk: &mut RecordDesk, hub: &HubId) -> Result<(Parcel, bool), StoreError> {
+    async fn pack(
+        &self,
+        desk: &mut RecordDesk,
+        hub: &HubId,
+        given: &mut Given,
+    ) -> Result<(Parcel, bool), StoreError> {
         let mut parcel = Parcel::default();
         while !parcel.is_full() {
             let Some(work) = desk.next(hub) else { return Ok((parcel, false)) };
@@ -218,7 +227,7 @@ impl Records {
                     }
                 }
                 Work::Opened(opened) => {
-                    if self.has_given(hub, &opened).await? {
+                    if self.has_given(hub, &opened.patient, given).await? {
                         parcel.tell(*opened);
                     }
                 }
@@ -267,10 +276,17 @@ impl Records {
         Ok(())
     }
 
-    /// Whether a hub has given something of a patient.
-    async fn has_given(&self, hub: &HubId, opened: &OpenedElsewhere) -> Result<bool, StoreError> {
-        let found = self.store.of_patient(opened.patient.as_str(), Timestamp::default(), ENTRIES_MAX).await?;
-        Ok(found.iter().any(|arrived| arrived.held.hub == *hub))
+    /// Whether a hub has given something of a patient. Every hub is asked for in turn: the store is asked once.
+    async fn has_given(
+        &self,
+        hub: &HubId,
+        patient: &NhsNumber,
+        given: &mut Given,
+    ) -> Result<bool, StoreError> {
+        if !given.contains_key(patient) {
+            given.insert(*patient, self.store.hubs_of(patient.as_str()).await?);
+        }
+        Ok(given.get(patient).is_some_and(|hubs| hubs.contains(hub)))
     }
 }
 
@@ -281,6 +297,10 @@ fn publication(
     now: Timestamp,
     elapsed: Duration,
 ) -> Option<Publication> {
+    // What others have opened bears on few hubs.
+    if parcel.is_empty() && !desk.must_speak(hub, elapsed) {
+        return None;
+    }
     let down = desk.number(hub, parcel, now, elapsed)?;
     Some(Publication {
         topic: format!("polygate/{WIRE_VERSION}/{hub}/down/record"),

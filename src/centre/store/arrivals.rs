@@ -1,7 +1,7 @@
 //! Entries by patient, in each store: what has arrived since, and what there is of one patient.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, MutexGuard, PoisonError},
 };
@@ -109,6 +109,12 @@ impl Embedded {
         }
         found.reverse();
         Ok(found)
+    }
+
+    /// See [`super::Store::hubs_of`].
+    pub(super) fn hubs_of(&self, patient: &str) -> Result<BTreeSet<HubId>, StoreError> {
+        let found = self.of_patient(patient, Timestamp::default(), usize::MAX)?;
+        Ok(found.into_iter().map(|arrived| arrived.held.hub).collect())
     }
 
     /// See [`super::Store::opened_since`].
@@ -263,6 +269,14 @@ impl Postgres {
         let mut found: Vec<Arrived> = rows.iter().filter_map(of_row).collect();
         found.reverse();
         Ok(found)
+    }
+
+    /// See [`super::Store::hubs_of`].
+    pub(super) async fn hubs_of(&self, patient: &str) -> Result<BTreeSet<HubId>, StoreError> {
+        let query = "SELECT DISTINCT hub FROM entry WHERE patient = $1 AND kind <> $2 AND kind <> $3";
+        let client = self.pool.get().await.map_err(failed)?;
+        let rows = client.query(query, &[&patient, &ACT_KIND, &OPENED_KIND]).await.map_err(failed)?;
+        Ok(rows.iter().filter_map(|row| row.get::<_, &str>(0).parse().ok()).collect())
     }
 
     /// See [`super::Store::opened_since`].

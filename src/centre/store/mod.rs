@@ -5,7 +5,7 @@ pub mod embedded;
 mod naming;
 pub mod postgres;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -232,6 +232,17 @@ impl Store {
         match self {
             Self::Embedded(store) => store.of_patient(patient, since, most),
             Self::Postgres(store) => store.of_patient(patient, since, most).await,
+        }
+    }
+
+    /// The hubs that have sent something of a patient.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn hubs_of(&self, patient: &str) -> Result<BTreeSet<HubId>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.hubs_of(patient),
+            Self::Postgres(store) => store.hubs_of(patient).await,
         }
     }
 

@@ -201,13 +201,14 @@ impl Books {
         &mut self,
         (month, kind, version): (Month, ReturnKind, Version),
         now: Timestamp,
-    ) -> Result<(), BookError> {
+    ) -> Result<Vec<ContactId>, BookError> {
         self.shelf.submitted(month, kind, version, now)?;
+        self.write(BUILDS, &self.shelf)?;
         // What was rejected is on its way once more, and not answered yet.
         let sent = self.holding(kind)?.records;
         self.answered.retain(|id, said| !matches!(said, Acceptance::Rejected(_)) || !sent.contains_key(id));
         self.write_answered()?;
-        Ok(self.write(BUILDS, &self.shelf)?)
+        Ok(sent.into_keys().collect())
     }
 
     /// Takes a receiver's report; the contacts that it speaks of.
@@ -335,7 +336,9 @@ pub(super) fn entries(
     let entry = |contact: Contact| {
         let route = route(&contact, &terms.maps);
         let findings = check_routed(&contact, &route, &context);
-        let acceptance = answered.get(&contact.id).cloned().unwrap_or_default();
+        // What was sent under a name that it had is answered under that name.
+        let names = std::iter::once(&contact.id).chain(&contact.also);
+        let acceptance = names.into_iter().find_map(|id| answered.get(id)).cloned().unwrap_or_default();
         Entry { contact, route, findings, acceptance }
     };
     contacts.into_iter().map(entry).collect()

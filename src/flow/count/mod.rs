@@ -268,7 +268,14 @@ impl Counting {
     /// # Errors
     /// There is no such version, a later one was submitted, or the disk fails.
     pub fn submitted(&self, build: (Month, ReturnKind, Version), now: Timestamp) -> Result<(), BookError> {
-        self.books().submitted(build, now)
+        let sent = self.books().submitted(build, now)?;
+        // Under these names the receiver knows them: they stay theirs.
+        let mut inner = self.lock();
+        for id in sent {
+            // What follows is in the ledger.
+            drop(inner.ledger.pin(id, now));
+        }
+        Ok(())
     }
 
     /// Takes a receiver's report of what it accepted and what it did not.

@@ -96,7 +96,7 @@ impl Browser {
         bench.add("sam", "Sam Reed", &[Role::Analyst]);
         let desk = Arc::new(FakeDesk::new());
         let sign_in = Arc::clone(&bench.sign_in);
-        let staff = Staff { sign_in, hub: "Soho polyclinic".to_owned(), tls: false };
+        let staff = Staff { sign_in, hub: "Soho polyclinic".to_owned(), tls: false, links: None };
         let options = Options {
             staff: Some(staff),
             desk: Some(Desk(Arc::clone(&desk) as Arc<dyn Reception>)),

@@ -67,8 +67,12 @@ impl Browser {
         let records =
             Arc::new(Records::new(Arc::clone(&ground.stage.hub), Vec::new(), organisation).unwrap());
         ground.stage.until(|hub| hub.knows_kinds(0, &[ItemKind::Result, ItemKind::Appointment])).await;
-        let staff =
-            Staff { sign_in: Arc::clone(&bench.sign_in), hub: "Soho polyclinic".to_owned(), tls: false };
+        let staff = Staff {
+            sign_in: Arc::clone(&bench.sign_in),
+            hub: "Soho polyclinic".to_owned(),
+            tls: false,
+            links: None,
+        };
         let options = Options { staff: Some(staff), records: Some(records), ..Options::default() };
         let hubs: Vec<Arc<dyn Operate>> = vec![Arc::new(hub::FakeHub::new(hub::calm()))];
         let mut browser = Self {

@@ -21,7 +21,12 @@ struct Got {
 }
 
 fn staff(bench: &Bench, tls: bool) -> Staff {
-    Staff { sign_in: Arc::clone(&bench.sign_in), hub: "Westminster South polyclinic".to_owned(), tls }
+    Staff {
+        sign_in: Arc::clone(&bench.sign_in),
+        hub: "Westminster South polyclinic".to_owned(),
+        tls,
+        links: None,
+    }
 }
 
 async fn hub() -> (Bench, FakeProvider) {

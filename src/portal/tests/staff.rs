@@ -51,7 +51,7 @@ impl Browser {
 
     fn over(bench: &Bench, tls: bool) -> Self {
         let sign_in = Arc::clone(&bench.sign_in);
-        let staff = Staff { sign_in, hub: "Westminster South polyclinic".to_owned(), tls };
+        let staff = Staff { sign_in, hub: "Westminster South polyclinic".to_owned(), tls, links: None };
         let hub: Arc<dyn Operate> = Arc::new(FakeHub::new(fake::calm()));
         let options = Options { staff: Some(staff.clone()), ..Options::default() };
         // A page with a form, as those of reception will be.

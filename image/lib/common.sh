@@ -61,6 +61,8 @@ in_chroot() {
         mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
+        # Programs name shared memory after their process ids, which are those of this namespace.
+        mount -t tmpfs tmpfs "$root/dev/shm"
         mount --rbind /sys "$root/sys"
         for ((i = 0; i < count; i++)); do
             mkdir -p "$root/${1#*:}"

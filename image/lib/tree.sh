@@ -121,7 +121,10 @@ install_board() {
     install -Dm644 "$BOARD_FOLDER/board.conf" "$out/usr/lib/polygate/board.conf"
     install -Dm644 "$KEYS/pcr.pub" "$out/usr/lib/systemd/tpm2-pcr-public-key.pem"
     install -Dm644 "$KEYS/escrow.crt" "$out/usr/lib/polygate/escrow.crt"
-    install -Dm644 "$KEYS/update.pub.pgp" "$out/usr/lib/systemd/import-pubring.pgp"
+    # Instead of Debian's own, which trusts several distributions; .gpg is this systemd's name, .pgp a later one's.
+    rm -f "$out"/etc/systemd/import-pubring.*
+    install -m644 "$KEYS/update.pub.pgp" "$out/usr/lib/systemd/import-pubring.gpg"
+    ln -sf import-pubring.gpg "$out/usr/lib/systemd/import-pubring.pgp"
 }
 
 # What release this is, in os-release(5)'s words; systemd-sysupdate goes by IMAGE_VERSION.

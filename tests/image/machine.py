@@ -111,7 +111,7 @@ class Machine:
 
     def in_tools(self, *arguments: str) -> None:
         """Runs a program of the tools chroot to its end."""
-        subprocess.run(self._command(*arguments), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(self._command(*arguments), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _command(self, *arguments: str) -> list[str]:
         """A program of the tools chroot, with this machine's folder as /mnt; its mounts end with it."""

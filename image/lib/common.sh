@@ -39,7 +39,8 @@ mirror() {
     local found
     found=$(grep -rhoE 'https?://[^ ]+/debian/?([ ]|$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
         tr -d ' ' | head -1 || true)
-    echo "${found:-http://deb.debian.org/debian}"
+    [ -n "$found" ] || fail "no mirror of Debian in this machine's sources: set POLYGATE_IMAGE_MIRROR"
+    echo "$found"
 }
 
 # A folder's name that changes with everything given: caches are never stale, only unused.

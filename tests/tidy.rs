@@ -282,3 +282,37 @@ fn the_project_speaks_of_itself_alone() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// The crates a package is locked to use, by the lock file at a path.
+fn locked(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let package = text.split("[[package]]").find(|part| part.contains("\nname = \"polygate\"\n")).unwrap();
+    let (_, named) = package.split_once("dependencies = [").unwrap();
+    let (named, _) = named.split_once(']').unwrap();
+    named
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|entry| entry.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn side_locks_know_what_the_hub_is_built_of() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, needed) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (needed, _) = needed.split_once("\n[").unwrap();
+    let needed: BTreeSet<String> = needed
+        .lines()
+        .filter(|line| !line.contains("optional = true"))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert!(needed.len() > 20, "the dependencies were not found");
+    for side in ["tests/fuzz", "benches/measure"] {
+        let known = locked(&root().join(side).join("Cargo.lock"));
+        let unknown: Vec<_> = needed.difference(&known).collect();
+        assert!(unknown.is_empty(), "{side}: not locked: {unknown:?}; say `cargo update --workspace` there");
+    }
+}

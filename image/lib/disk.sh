@@ -56,7 +56,7 @@ artefact() {
     cp "$out/uki.efi" "$into/polygate_${version}.efi"
     (cd "$into" && sha256sum polygate_* >SHA256SUMS)
     in_chroot "$TOOLS" "$KEYS/update:/mnt/gpg" "$into:/mnt/out" -- gpg --homedir /mnt/gpg --batch --quiet --yes \
-        --faked-system-time "$SOURCE_DATE_EPOCH!" --ignore-time-conflict --detach-sign \
+        --faked-system-time "$(update_signing_time)!" --ignore-time-conflict --detach-sign \
         -o /mnt/out/SHA256SUMS.gpg /mnt/out/SHA256SUMS 2>>"$CACHE/gpg.log" || fail "SHA256SUMS could not be signed"
 }
 

@@ -25,10 +25,19 @@ make_development_keys() {
     done
     openssl genrsa -out "$KEYS/pcr.key" 2048 2>/dev/null
     openssl rsa -in "$KEYS/pcr.key" -pubout -out "$KEYS/pcr.pub" 2>/dev/null
-    signing_gpg --quick-gen-key 'polygate development updates' rsa3072 sign never
+    # Older than whatever it signs: signatures hold their source's time, and one older than its key is refused.
+    signing_gpg --faked-system-time 20260101T000000! --quick-gen-key 'polygate development updates' rsa3072 sign never
     signing_gpg --export >"$KEYS/update.pub.pgp"
 }
 
 signing_gpg() {
     in_chroot "$TOOLS" "$KEYS/update:/mnt/gpg" -- gpg --homedir /mnt/gpg --batch --quiet --passphrase '' "$@" 2>>"$CACHE/gpg.log"
+}
+
+# When SHA256SUMS are said to be signed, in seconds: the image's own time, and never before the key was made.
+update_signing_time() {
+    local made
+    made=$(in_chroot "$TOOLS" "$KEYS/update:/mnt/gpg" -- gpg --homedir /mnt/gpg --batch --quiet --with-colons --list-secret-keys 2>>"$CACHE/gpg.log" |
+        awk -F: '$1 == "sec" { print $6; exit }')
+    echo $((SOURCE_DATE_EPOCH > ${made:-0} ? SOURCE_DATE_EPOCH : made))
 }

@@ -54,6 +54,9 @@ enum Command {
         /// For how long the simulated systems send, when headless
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(3..=86_400))]
         seconds: u64,
+        /// The first portal's port, and the second's is the next; 0 for any that are free
+        #[arg(long, default_value_t = 8443, value_parser = clap::value_parser!(u16).range(..65_535))]
+        port: u16,
     },
     /// Write a polygate.toml that is ready to be edited
     Init {
@@ -317,7 +320,7 @@ pub fn main() -> ExitCode {
 fn act(command: Command) -> Exit {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo { headless, seconds } => demo(headless, seconds),
+        Command::Demo { headless, seconds, port } => demo(headless, seconds, port),
         Command::Init { directory, hub } => init(&directory, &hub),
         Command::Check(file) => check(&file.config),
         Command::Run(file) => run(&file.config),
@@ -461,10 +464,10 @@ fn run(path: &Path) -> Exit {
 }
 
 #[cfg(feature = "demo")]
-fn demo(headless: bool, seconds: u64) -> Exit {
+fn demo(headless: bool, seconds: u64, port: u16) -> Exit {
     telemetry::start("warn");
     if !headless {
-        return in_runtime(app::demo::show());
+        return in_runtime(app::demo::show(port));
     }
     let mut clean = false;
     let exit = in_runtime(async {

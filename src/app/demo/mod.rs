@@ -9,7 +9,7 @@ mod systems;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -47,8 +47,6 @@ const PAUSE_HEADLESS: Duration = Duration::from_millis(4);
 /// How long the hubs may take to send what has piled up.
 const DRAIN_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Where the hubs' portals are, if the ports are free.
-const PORTALS: [&str; 2] = ["127.0.0.1:8443", "127.0.0.1:8444"];
 
 /// What a headless run found. The first six names are a contract.
 #[derive(Debug, Serialize)]
@@ -104,25 +102,24 @@ struct Polysystem {
     stop_senders: watch::Sender<bool>,
 }
 
-/// Runs the demonstration with its portal until it is asked to end.
+/// Runs the demonstration until it is asked to end, with the hubs' portals at `port` and the next if they are free.
 ///
 /// # Errors
 /// It cannot be started.
-pub async fn show() -> anyhow::Result<()> {
+pub async fn show(port: u16) -> anyhow::Result<()> {
     let mut polysystem = Polysystem::start(PAUSE_SHOWN, true).await?;
     let hubs: Vec<Arc<dyn Operate>> =
         polysystem.hubs.iter().map(|running| Arc::clone(&running.hub) as Arc<dyn Operate>).collect();
     let stop = watch::Sender::new(false);
     let (mut serving, mut portals) = (Vec::new(), Vec::new());
-    for (index, running) in polysystem.hubs.iter().enumerate() {
+    for ((index, running), offset) in polysystem.hubs.iter().enumerate().zip(0..) {
         desk::let_in(running)?;
-        let listener = match PORTALS.get(index) {
-            Some(wanted) => TcpListener::bind(wanted).await,
-            None => TcpListener::bind("127.0.0.1:0").await,
-        };
-        let listener = match listener {
+        let wanted = if port == 0 { 0 } else { port.saturating_add(offset) };
+        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await {
             Ok(listener) => listener,
-            Err(_) => TcpListener::bind("127.0.0.1:0").await.context("the portal cannot listen")?,
+            Err(_) => {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the portal cannot listen")?
+            }
         };
         portals.push(listener.local_addr()?);
         // The first shows all hubs, and has the switches; each is its own hub's desk.

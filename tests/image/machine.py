@@ -13,8 +13,9 @@ from pathlib import Path
 
 # Emulation is slow and these machines are loaded; a boot takes one to two minutes.
 BOOT_SECONDS = 420
-# KVM only when it is asked for: the device may be there and hang.
-ACCELERATION = os.environ.get("POLYGATE_IMAGE_ACCELERATION", "tcg,thread=multi")
+# KVM only when it is asked for: the device may be there and hang. One processor: with more, emulated ones wait for each
+# other's timers now and then, and a kernel stands still.
+ACCELERATION = os.environ.get("POLYGATE_IMAGE_ACCELERATION", "tcg")
 
 
 class Failed(Exception):
@@ -64,7 +65,7 @@ class Machine:
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
         code = "OVMF_CODE_4M.secboot.fd" if self.secure_boot else "OVMF_CODE_4M.fd"
         arguments = [
-            "qemu-system-x86_64", "-accel", ACCELERATION, "-cpu", "max", "-smp", "2", "-m", str(memory_mib),
+            "qemu-system-x86_64", "-accel", ACCELERATION, "-cpu", "max", "-smp", "1", "-m", str(memory_mib),
             "-machine", f"q35,smm={'on' if self.secure_boot else 'off'}", "-uuid", "7f6b1a52-9d5b-4c7e-9f0e-2f3f6a5b4c3d",
             "-drive", f"if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/{code}",
             "-drive", "if=pflash,format=raw,file=/mnt/vars.fd",
@@ -78,7 +79,8 @@ class Machine:
         if self.secure_boot:
             arguments += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
         if watchdog:
-            arguments += ["-device", "i6300esb", "-action", "watchdog=reset"]
+            # At an address of its own: what is behind it would move, and the firmware would look for the disk where it was.
+            arguments += ["-device", "i6300esb,addr=0x1d", "-action", "watchdog=reset"]
         if self.stick:
             arguments += ["-drive", "if=none,id=stick,format=raw,file=/mnt/stick.img", "-device", "usb-storage,drive=stick,bus=usb.0"]
         if script:

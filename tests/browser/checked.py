@@ -53,7 +53,7 @@ class Person:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: findings.add(self.where(), f"script: {error}"))
         self.page.on("response", self._response)
-        self.script = script
+        self.script, self.document = script, None
 
     def where(self) -> str:
         """The page's path without what is different each time."""
@@ -68,6 +68,7 @@ class Person:
     def _response(self, response) -> None:
         if response.request.resource_type != "document" or 300 <= response.status < 400:
             return
+        self.document = response
         headers = response.headers
         for name, part in HEADERS.items():
             if part not in headers.get(name, ""):
@@ -79,7 +80,7 @@ class Person:
         """Holds the page to what every page is held to."""
         page, where, findings = self.page, self.where(), self.findings
         findings.looked += 1
-        findings.keep(where, page.content())
+        findings.keep(where, self.document.text())
         if re.search(r"999[ %0-9]{6,}|[A-Z]{3,}%20|EXAMPLE|name=", page.url):
             findings.add(where, "the address gives a patient away")
         if page.locator("h1").count() != 1:

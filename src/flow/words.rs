@@ -92,6 +92,16 @@ fn civil(at: Timestamp) -> Option<(Date, String)> {
     Some((zoned.date(), zoned.strftime("%H:%M:%S").to_string()))
 }
 
+/// The word for a code of HL7 table 0001, or of the NHS Data Dictionary (PERSON GENDER CODE).
+pub fn gender(code: &str) -> &'static str {
+    match code.to_ascii_uppercase().as_str() {
+        "M" | "1" | "MALE" => "male",
+        "F" | "2" | "FEMALE" => "female",
+        "O" | "A" | "9" | "OTHER" => "other",
+        _ => "unknown",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,10 @@ use crate::{
         nhs_number::NhsNumber,
         record::ItemKind,
     },
-    flow::reception::{PersonFound, PersonSearch},
+    flow::{
+        reception::{PersonFound, PersonSearch},
+        words::gender,
+    },
     store::{PatientId, PatientRecord, PeopleQuery, RecordItem, find},
 };
 
@@ -173,21 +176,25 @@ pub(super) fn person(nhs_number: Option<NhsNumber>, text: impl Fn(&str) -> Strin
     }
 }
 
-/// The word for a code of HL7 table 0001, or of the NHS Data Dictionary (PERSON GENDER CODE).
-fn gender(code: &str) -> &'static str {
-    match code.to_ascii_uppercase().as_str() {
-        "M" | "1" | "MALE" => "male",
-        "F" | "2" | "FEMALE" => "female",
-        "O" | "A" | "9" | "OTHER" => "other",
-        _ => "unknown",
-    }
-}
+/// Fields that are one system's word together, never some of one and some of another; the first two make it whole.
+const TOGETHER: [&[&str]; 2] = [
+    &["family_name", "given_name", "middle_names", "title"],
+    &["address_line_1", "postcode", "address_line_2", "city", "county"],
+];
 
+/// What was said last of a field; of a name or an address, by whoever last gave it whole, or else a part of it.
 fn newest(items: &[RecordItem], name: &str) -> String {
-    let fields =
-        items.iter().filter(|item| item.withdrawn.is_none()).filter_map(|item| item.fields.get(name));
-    let newest = fields.filter_map(|field| Some((field.occurred, field.value.clone()?))).max();
-    newest.map(|(_, value)| value).unwrap_or_default()
+    let alone = [name];
+    let parts = TOGETHER.into_iter().find(|parts| parts.contains(&name)).unwrap_or(&alone);
+    let rank = |item: &RecordItem| {
+        let said = |name: &&str| item.fields.get(*name).filter(|field| field.value.is_some());
+        let whole = parts.iter().take(2).all(|name| said(name).is_some());
+        let last = parts.iter().filter_map(said).map(|field| field.occurred).max()?;
+        Some((whole, last, item.system.clone(), item.key.clone()))
+    };
+    let living = items.iter().filter(|item| item.withdrawn.is_none());
+    let newest = living.filter_map(|item| Some((rank(item)?, item))).max_by(|(a, _), (b, _)| a.cmp(b));
+    newest.and_then(|(_, item)| item.fields.get(name)?.value.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

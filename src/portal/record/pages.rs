@@ -16,7 +16,7 @@ use crate::{
         booking::Person,
         one_record::{Disagreement, Dispute},
     },
-    flow::disclose::Shown,
+    flow::{disclose::Shown, words::gender},
     portal::{
         frame::StaffFrame,
         reception::{person::Banner, times},
@@ -58,7 +58,7 @@ impl Around {
             given_names: field("given_name"),
             title: field("title"),
             birth_date,
-            gender: field("gender"),
+            gender: gender(&field("gender")).to_owned(),
             ..Person::default()
         };
         Self {

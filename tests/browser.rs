@@ -2,7 +2,7 @@
 //! (axe-core), of HTML (html-validate), and to what must not be given away.
 //!
 //! `tests/browser/walk.py` does the walking, over the demonstration with all its systems.
-#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test tells by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -50,13 +50,22 @@ pub struct PersonFound {
     pub exact: bool,
 }
 
+/// Those who may be meant.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PeopleFound {
+    /// Exact ones first; at most 50.
+    pub people: Vec<PersonFound>,
+    /// There may be more than these: whoever asks should say more about whom they mean.
+    pub more: bool,
+}
+
 /// Everything a reception desk needs. Shared by pages, by BaRS and by tests.
 pub trait Reception: Send + Sync {
     /// Services of the whole polysystem, by name.
     fn services(&self) -> Vec<Service>;
 
-    /// People who may be meant, exact ones first; at most 50. Never picks one.
-    fn people<'a>(&'a self, search: &'a PersonSearch) -> Answering<'a, Result<Vec<PersonFound>, Refused>>;
+    /// People who may be meant. Never picks one.
+    fn people<'a>(&'a self, search: &'a PersonSearch) -> Answering<'a, Result<PeopleFound, Refused>>;
 
     /// What can be booked.
     fn slots<'a>(

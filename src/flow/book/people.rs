@@ -7,7 +7,7 @@ use crate::{
         record::ItemKind,
     },
     flow::{
-        reception::{PersonFound, PersonSearch},
+        reception::{PeopleFound, PersonFound, PersonSearch},
         words::gender,
     },
     store::{PatientId, PatientRecord, PeopleQuery, RecordItem, find},
@@ -22,7 +22,7 @@ const NAME_LETTERS_MIN: usize = 2;
 
 impl BookingDesk {
     /// People who may be meant, exact ones first. Reads the disk.
-    pub(super) fn find_people(&self, search: &PersonSearch) -> Result<Vec<PersonFound>, Refused> {
+    pub(super) fn find_people(&self, search: &PersonSearch) -> Result<PeopleFound, Refused> {
         if *search == PersonSearch::default() {
             let words = "Enter an NHS number, a name with date of birth, a telephone number or a postcode.";
             return Err(Refused { code: "search-empty", words: words.to_owned(), field: "search" });
@@ -32,8 +32,10 @@ impl BookingDesk {
             let words = "Enter at least two letters of the name.".to_owned();
             return Err(Refused { code: "name-short", words, field: "search" });
         }
-        let mut found = self.known_to_systems(search)?;
-        found.extend(self.known_at_desk(search));
+        let systems = self.known_to_systems(search)?;
+        let desk = self.known_at_desk(search);
+        let mut more = systems.more || desk.more;
+        let found = systems.people.into_iter().chain(desk.people);
         let mut merged: Vec<PersonFound> = Vec::new();
         for one in found {
             let same = |known: &PersonFound| {
@@ -50,12 +52,13 @@ impl BookingDesk {
         }
         merged
             .sort_by_key(|one| (!one.exact, one.person.family_name.clone(), one.person.given_names.clone()));
+        more |= FOUND_MAX < merged.len();
         merged.truncate(FOUND_MAX);
-        Ok(merged)
+        Ok(PeopleFound { people: merged, more })
     }
 
     /// Those of whom the systems' demographics say what is asked.
-    fn known_to_systems(&self, search: &PersonSearch) -> Result<Vec<PersonFound>, Refused> {
+    fn known_to_systems(&self, search: &PersonSearch) -> Result<PeopleFound, Refused> {
         let query = PeopleQuery {
             name: search.name.clone(),
             birth_date: search.birth_date.clone(),
@@ -63,15 +66,18 @@ impl BookingDesk {
             postcode: search.postcode.clone(),
         };
         let read = self.hub.in_view(|view| {
-            let patients: Vec<PatientId> = match &search.nhs_number {
-                Some(number) => view.find_by_nhs_number(number)?.into_iter().collect(),
-                None => view.find_people(&query, FOUND_MAX)?.patients,
+            let (patients, more): (Vec<PatientId>, bool) = match &search.nhs_number {
+                Some(number) => (view.find_by_nhs_number(number)?.into_iter().collect(), false),
+                None => {
+                    let found = view.find_people(&query, FOUND_MAX)?;
+                    (found.patients, found.more)
+                }
             };
-            let mut found = Vec::new();
+            let mut people = Vec::new();
             for patient in patients {
-                found.extend(view.record(patient)?.and_then(|record| found_in(&record, search)));
+                people.extend(view.record(patient)?.and_then(|record| found_in(&record, search)));
             }
-            Ok(found)
+            Ok(PeopleFound { people, more })
         });
         read.map_err(|_| Refused {
             code: "view-closed",
@@ -82,25 +88,30 @@ impl BookingDesk {
     }
 
     /// Those who have appointments or wait: the desk's own people.
-    fn known_at_desk(&self, search: &PersonSearch) -> Vec<PersonFound> {
+    fn known_at_desk(&self, search: &PersonSearch) -> PeopleFound {
         let desk = self.desk();
         let waiting = desk.waiting();
         let people = desk.appointments().map(|appointment| &appointment.person);
         let people = people.chain(waiting.iter().map(|waiting| &waiting.person));
-        let mut found: Vec<PersonFound> = Vec::new();
+        let mut found = PeopleFound::default();
         for person in people.filter(|person| fits(person, search)) {
-            let known = found.iter().any(|known| {
+            let known = found.people.iter().any(|known| {
                 known.person == *person
                     || (person.nhs_number.is_some() && known.person.nhs_number == person.nhs_number)
             });
-            if !known && found.len() < FOUND_MAX {
-                found.push(PersonFound {
-                    person: person.clone(),
-                    systems: vec!["desk".to_owned()],
-                    verified: false,
-                    exact: is_exact(person, search),
-                });
+            if known {
+                continue;
             }
+            if found.people.len() == FOUND_MAX {
+                found.more = true;
+                break;
+            }
+            found.people.push(PersonFound {
+                person: person.clone(),
+                systems: vec!["desk".to_owned()],
+                verified: false,
+                exact: is_exact(person, search),
+            });
         }
         found
     }

@@ -28,7 +28,7 @@ use crate::{
         slot::SEARCH_MAX,
         time::Timestamp,
     },
-    flow::reception::{Answering, PersonFound, PersonSearch, Reception},
+    flow::reception::{Answering, PeopleFound, PersonSearch, Reception},
 };
 
 use super::{
@@ -49,7 +49,7 @@ impl Reception for FrontDesk {
         self.0.all_services()
     }
 
-    fn people<'a>(&'a self, search: &'a PersonSearch) -> Answering<'a, Result<Vec<PersonFound>, Refused>> {
+    fn people<'a>(&'a self, search: &'a PersonSearch) -> Answering<'a, Result<PeopleFound, Refused>> {
         let (desk, search) = (Arc::clone(&self.0), search.clone());
         Box::pin(async move {
             let found = tokio::task::spawn_blocking(move || desk.find_people(&search)).await;

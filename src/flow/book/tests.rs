@@ -591,7 +591,7 @@ async fn an_appointment_is_in_the_patients_record_and_finds_the_patient() {
         .await;
     assert_eq!(found.section(ItemKind::Appointment)[0].sources[0].system, "hub");
     let search = PersonSearch { name: "canary ada".to_owned(), ..PersonSearch::default() };
-    let people = desk.front.people(&search).await.unwrap();
+    let people = desk.front.people(&search).await.unwrap().people;
     assert_eq!((people.len(), people[0].person.nhs_number), (1, Some(number(0))));
     assert_eq!(desk.front.people(&PersonSearch::default()).await.unwrap_err().code, "search-empty");
 }

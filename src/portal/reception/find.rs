@@ -114,6 +114,7 @@ struct ResultsPage {
     errand: Errand,
     words: String,
     hits: Vec<Hit>,
+    more: bool,
 }
 
 pub(super) async fn results(
@@ -143,7 +144,8 @@ pub(super) async fn results(
         draft,
         errand: work.errand,
         words: work.asked.clone(),
-        hits: work.found.iter().map(hit).collect(),
+        hits: work.found.people.iter().map(hit).collect(),
+        more: work.found.more,
     })
 }
 
@@ -165,7 +167,8 @@ pub(super) async fn choose(
     Sent(form): Sent<ChooseForm>,
 ) -> Page {
     let (draft, work) = counter.work(&signed, &draft)?;
-    let who = form.who.parse().ok().and_then(|who: usize| work.found.get(who)).ok_or(Failure::BadForm)?;
+    let who =
+        form.who.parse().ok().and_then(|who: usize| work.found.people.get(who)).ok_or(Failure::BadForm)?;
     chosen(&counter, &signed, draft, &work, who.person.clone())
 }
 

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::{details::DetailsForm, drafts::Shed, visit::VisitForm, wish::WishForm};
-use crate::flow::reception::PersonFound;
+use crate::flow::reception::PeopleFound;
 
 /// What the patient was looked for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -83,7 +83,7 @@ pub(super) struct Work {
     pub errand: Errand,
     /// What was typed to find the patient.
     pub asked: String,
-    pub found: Vec<PersonFound>,
+    pub found: PeopleFound,
     pub person: Option<Person>,
     pub wish: Option<WishForm>,
     pub search: Option<SlotSearch>,

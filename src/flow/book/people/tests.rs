@@ -29,8 +29,9 @@ async fn everybody_whom_all_that_is_asked_fits_is_found_and_exact_ones_come_firs
     let link = Link::new("rio", "test", "", NOW);
     ground.stage.receive(&link, &[said(10, "9990000018", "A", ADA), said(11, "9990000026", "B", BEA)]).await;
     let desk = ground.start(true).await;
-    let find = |search: PersonSearch| desk.front.0.find_people(&search).unwrap();
-    desk.until(|front| front.0.find_people(&by_name("bea")).is_ok_and(|found| !found.is_empty())).await;
+    let find = |search: PersonSearch| desk.front.0.find_people(&search).unwrap().people;
+    desk.until(|front| front.0.find_people(&by_name("bea")).is_ok_and(|found| !found.people.is_empty()))
+        .await;
     assert_eq!(names(&find(by_name("cana"))), ["Bea", "Ada"]);
     assert_eq!(names(&find(by_name("canary"))), ["Bea!", "Ada!"]);
     assert_eq!(names(&find(by_name("OTEST-CANARY ad"))), ["Ada"]);
@@ -60,12 +61,33 @@ async fn a_changed_name_is_found_and_the_old_one_no_more() {
     let link = Link::new("rio", "test", "", NOW);
     ground.stage.receive(&link, &[said(10, "9990000018", "A", ADA)]).await;
     let desk = ground.start(true).await;
-    desk.until(|front| front.0.find_people(&by_name("canary")).is_ok_and(|found| !found.is_empty())).await;
+    desk.until(|front| front.0.find_people(&by_name("canary")).is_ok_and(|found| !found.people.is_empty()))
+        .await;
     ground.stage.receive(&link, &[said(20, "9990000018", "A", "family_name=Finch|given_name=Ada")]).await;
-    desk.until(|front| front.0.find_people(&by_name("finch")).is_ok_and(|found| !found.is_empty())).await;
-    assert!(desk.front.0.find_people(&by_name("canary")).unwrap().is_empty());
+    desk.until(|front| front.0.find_people(&by_name("finch")).is_ok_and(|found| !found.people.is_empty()))
+        .await;
+    assert!(desk.front.0.find_people(&by_name("canary")).unwrap().people.is_empty());
     // A late message with the old name changes nothing.
     ground.stage.receive(&link, &[said(15, "9990000018", "A", ADA), said(30, "9990000026", "B", BEA)]).await;
-    desk.until(|front| front.0.find_people(&by_name("bea")).is_ok_and(|found| !found.is_empty())).await;
-    assert_eq!(names(&desk.front.0.find_people(&by_name("canary")).unwrap()), ["Bea!"]);
+    desk.until(|front| front.0.find_people(&by_name("bea")).is_ok_and(|found| !found.people.is_empty()))
+        .await;
+    assert_eq!(names(&desk.front.0.find_people(&by_name("canary")).unwrap().people), ["Bea!"]);
+}
+
+#[tokio::test]
+async fn it_is_said_if_there_may_be_more_than_are_shown() {
+    let ground = Ground::new();
+    let link = Link::new("rio", "test", "", NOW);
+    let numbers = (9_990_001_000_u64..).map(|number| number.to_string());
+    let crowd: Vec<String> = numbers
+        .filter(|number| NhsNumber::parse(number).is_ok())
+        .take(FOUND_MAX + 1)
+        .map(|number| said(10, &number, &number, "family_name=Crowd|given_name=Sam"))
+        .collect();
+    ground.stage.receive(&link, &crowd).await;
+    let desk = ground.start(true).await;
+    let find = |name: &str| desk.front.0.find_people(&by_name(name)).unwrap();
+    desk.until(|front| front.0.find_people(&by_name("crowd")).is_ok_and(|found| found.more)).await;
+    assert_eq!((find("crowd").people.len(), find("crowd").more), (FOUND_MAX, true));
+    assert!(!find("nobody").more);
 }

@@ -21,9 +21,11 @@ async fn people_are_found_shown_with_their_source_and_never_chosen_by_themselves
         assert!(page.contains(text), "{text} in {page}");
     }
     assert_eq!(page.matches("name=\"who\"").count(), 1);
+    assert!(!page.contains("There may be more people"));
     let results = browser.post("/patients", &[("words", "okafor")]).await.to();
     let page = browser.get(&results).await.shown();
     assert!(page.contains("OKAFOR, Daniel (Mr)") && page.contains("this desk’s bookings"));
+    assert!(page.contains("There may be more people than these 2"));
     assert!(page.contains("NHS number not known") && page.contains("Part of what you entered fits"));
     let person = browser.post(&format!("{results}/choose"), &[("who", "0")]).await.to();
     let page = browser.get(&person).await.shown();

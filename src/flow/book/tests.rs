@@ -390,7 +390,8 @@ async fn a_box_in_place_of_a_lost_one_holds_what_that_one_may_have_sold() {
         desk.until(|front| front.0.desk().ledger().may_sell().is_ok()).await;
         desk.until(|front| front.0.desk().catalogues().contains_key(&id("soho"))).await;
         assert!(desk.find("feet").await.is_empty(), "every time is held");
-        assert!(ground.stage.hub.alarms.standing().iter().any(|alarm| alarm.code == AlarmCode::SlotsHeld));
+        let alarms = &ground.stage.hub.alarms;
+        desk.until(|_| alarms.standing().iter().any(|alarm| alarm.code == AlarmCode::SlotsHeld)).await;
         // Told again after a restart, it changes nothing.
         desk.end().await;
         let desk = ground.start(false).await;

@@ -33,8 +33,9 @@ use super::{
     path::{LocalPath, encoded},
 };
 
-/// The longest form of the staff's pages: a comment of 500 characters takes 6 KiB when each is escaped.
-const FORM_BYTES_MAX: usize = 16 << 10;
+/// The longest form of the staff’s pages: so that a letter pasted into a comment of 500 characters (6 KiB when each is
+/// escaped) comes back with a word about its length, and is not lost.
+const FORM_BYTES_MAX: usize = 64 << 10;
 /// What pages say with requests that no hand is behind (`portal.js`).
 const REFRESH: HeaderName = HeaderName::from_static("x-polygate-refresh");
 /// With TLS: browsers take such a cookie only for this host, and only over TLS (RFC 6265bis, section 4.1.3.2).

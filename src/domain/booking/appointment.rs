@@ -32,7 +32,7 @@ pub enum Promise {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyProvisional {
-    /// The system in whose book it is does not answer.
+    /// The system in whose book it is does not answer, or says that it cannot just now.
     SystemSilent,
     /// Another hub, or the centre, owns the slot, and must answer first.
     OwnedElsewhere,
@@ -46,7 +46,7 @@ impl WhyProvisional {
     /// The reason in plain words, as a sentence.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::SystemSilent => "The system in whose book it is does not answer.",
+            Self::SystemSilent => "The system in whose book it is does not answer, or cannot just now.",
             Self::OwnedElsewhere => "Another hub or the centre has this slot and must answer first.",
             Self::NotAcknowledged => "The system has not yet said that it has the booking.",
             Self::OutcomeUnknown => "The connection was lost while booking; the system is being asked again.",

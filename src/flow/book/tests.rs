@@ -253,6 +253,21 @@ async fn a_slot_is_sold_once_and_a_request_is_carried_out_once() {
 }
 
 #[tokio::test]
+async fn a_firm_booking_waits_for_the_disk_once() {
+    let ground = Ground::new();
+    let desk = ground.start(true).await;
+    let offers = desk.find("feet").await;
+    // What is only there once, such as the first of the desk's entries in this epoch, is not counted.
+    desk.book(1, 0, &offers[0]).await.unwrap();
+    let waits = || ground.stage.disk.calls().iter().filter(|call| call.starts_with("sync")).count();
+    for (request, offer) in (2..).zip(&offers[1..4]) {
+        let before = waits();
+        assert_eq!(one(&desk.book(request, 1, offer).await.unwrap()).standing, Standing::Firm);
+        assert_eq!(waits() - before, 1);
+    }
+}
+
+#[tokio::test]
 async fn many_at_once_for_one_slot_and_only_one_has_it() {
     let ground = Ground::new();
     let desk = ground.start(true).await;

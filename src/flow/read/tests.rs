@@ -106,6 +106,7 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<SimulatedClock>,
     keeper: Option<ViewKeeper>,
     folder: PathBuf,
+    pub(crate) disk: SimulatedDisk,
 }
 
 impl Drop for Stage {
@@ -130,7 +131,8 @@ impl Stage {
             ..journal::Options::default()
         };
         let clock = Arc::new(SimulatedClock::new(NOW));
-        let disk: Arc<dyn crate::sys::disk::Disk> = Arc::new(SimulatedDisk::default());
+        let simulated = SimulatedDisk::default();
+        let disk: Arc<dyn crate::sys::disk::Disk> = Arc::new(simulated.clone());
         let directory = Path::new("/state/journal");
         let log = Log::open(Arc::clone(&disk), directory, options, NOW, Entropy::from_seed(1)).unwrap().0;
         let journal = Journal::start(log, Arc::clone(&clock) as _).unwrap();
@@ -138,7 +140,7 @@ impl Stage {
             Identity { id: "soho".parse().unwrap(), ods: "5LC01".to_owned(), name: "Soho".to_owned() };
         let parts = HubParts { identity, journal, clock: Arc::clone(&clock) as _, disk, translate };
         let hub = Hub::new(parts, Path::new("/state"), "nowhere").unwrap();
-        let mut stage = Self { hub, clock, keeper: None, folder };
+        let mut stage = Self { hub, clock, keeper: None, folder, disk: simulated };
         stage.start_view();
         stage
     }

@@ -282,9 +282,9 @@ async fn a_form_that_is_too_long_is_refused_and_a_long_one_passes() {
     let mut browser = Browser::at(&bench);
     browser.sign_in("joy").await;
     let csrf = browser.csrf().await;
-    let long = browser.post("/book", &format!("csrf={csrf}&comment={}", "x".repeat(15 << 10))).await;
+    let long = browser.post("/book", &format!("csrf={csrf}&comment={}", "x".repeat(60 << 10))).await;
     assert_eq!(long.status, StatusCode::OK);
-    let longer = browser.post("/book", &format!("csrf={csrf}&comment={}", "x".repeat(16 << 10))).await;
+    let longer = browser.post("/book", &format!("csrf={csrf}&comment={}", "x".repeat(64 << 10))).await;
     assert_eq!(longer.status, StatusCode::BAD_REQUEST);
 }
 

@@ -69,7 +69,7 @@ async fn what_was_found_shows_every_field_and_how_systems_answered() {
         "seen 2 hours ago",
         "Firm",
         "Provisional",
-        "The system in whose book it is does not answer.",
+        "The system in whose book it is does not answer, or cannot just now.",
         "RiO does not answer: showing slots as of 2 hours ago, provisional only.",
         "“skin”",
     ] {

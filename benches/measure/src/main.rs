@@ -1,7 +1,8 @@
 //! What `benches/run` measures with: loads over MLLP and MQTT, bare appends, parsing, reading records, searching for
-//! what can be booked, counting contacts. Each prints one number a line, `NAME VALUE`.
+//! what can be booked, counting contacts, receptionists at their pages. Each prints one number a line, `NAME VALUE`.
 
 mod activity;
+mod desk;
 mod mllp;
 mod mqtt;
 mod parse;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
             let quiet = std::time::Duration::from_secs(number(quiet_seconds) as u64);
             runtime.block_on(mqtt::count(port.parse().expect("a port"), quiet));
         }
+        ["desk", address, people, seconds] => {
+            runtime.block_on(desk::load(address, number(people), number(seconds) as u64));
+        }
         ["parse"] => parse::all(),
         ["rates"] => rates::all(),
         ["search"] => search::all(),
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
         ["record-read", folder, patients] => record::read(folder, number(patients)),
         _ => {
             eprintln!(
-                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS | search | activity CONTACTS"
+                "measure accept PORT CONNECTIONS COUNT PREFIX | append FILE CONCURRENCY COUNT | publish PORT CLIENTS COUNT | count PORT QUIET_SECONDS | parse | rates | record-fill FOLDER PATIENTS SYSTEMS CACHED | record-read FOLDER PATIENTS | search | activity CONTACTS | desk ADDRESS PEOPLE SECONDS"
             );
             return ExitCode::from(2);
         }

@@ -88,7 +88,6 @@ def book_move_cancel(setting: Setting) -> None:
     """Find, six steps, the slip; move; amend; cancel with who and why."""
     person = setting.person()
     person.sign_in("reception")
-    person.shoot("reception")
     begin_booking(person, "Podiatry")
     person.shoot("slots")
     confirm(person)
@@ -188,6 +187,7 @@ def outage(setting: Setting) -> None:
         confirm(person)
         person.sees("Booked")
         person.go("/reception")
+        person.shoot("board")
         person.go("/provisional")
         person.sees("Physiotherapy")
         person.shoot("outage-tray")
